@@ -45,7 +45,7 @@ class KgError(Exception):
 
 
 class RecordError(KgError):
-    """A record breaks its contract: a span that is not its quote, an unknown mention, a bad score."""
+    """A record breaks its contract: a span is not its quote, a mention is unknown, a score bad."""
 
 
 class SchemaError(KgError):

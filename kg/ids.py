@@ -59,12 +59,12 @@ def make_id(kind: str, *key: str | int | None) -> str:
 
 
 def normal_form(text: str) -> str:
-    """Return the key form of a name: NFKC, case-folded, controls to space, formats removed.
+    r"""Return the key form of a name: NFKC, case-folded, controls to space, formats removed.
 
     It joins case and width variants and keeps diacritics and scripts apart. It is a key and never
     shown to a person. Applying it twice changes nothing.
 
-    >>> normal_form("  ＭＡＲＩＥ\\tCurie ")
+    >>> normal_form("  ＭＡＲＩＥ\tCurie ")
     'marie curie'
     >>> normal_form("Müller") == normal_form("Muller")
     False

@@ -239,7 +239,9 @@ class Evidence:
         for span in (self.span, self.head_span, self.tail_span):
             _check_span(owner, span)
         if self.span is not None and len(self.quote) != self.span[1] - self.span[0]:
-            raise RecordError(f"{owner} has a quote of {len(self.quote)} characters for {self.span}")
+            raise RecordError(
+                f"{owner} has a quote of {len(self.quote)} characters for {self.span}"
+            )
         start, end = self.span or (None, None)
         key = (self.head, self.relation, self.tail_id, self.chunk, start, end, self.config)
         _set(self, score=_rounded_score(owner, self.score), id=make_id("v", *key))
@@ -320,9 +322,7 @@ class Prediction:
 
     def __post_init__(self) -> None:
         key = (self.head, self.relation, self.tail, self.weights, self.trained_on)
-        _set(
-            self, score=_rounded_score("prediction", self.score), id=make_id("p", *key)
-        )
+        _set(self, score=_rounded_score("prediction", self.score), id=make_id("p", *key))
 
 
 @dataclass(frozen=True, slots=True)
