@@ -311,7 +311,7 @@ class _Reader:
         result: dict[str, Any] = {}
         loader = yaml.SafeLoader("")
         for name, value_node in found.items():
-            value = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+            value = loader.construct_object(value_node, deep=True)
             where = f"{key}.{name}"
             if not isinstance(value, keys[name]):
                 raise self.fail(value_node, where, f"{value!r} is not {_KIND[keys[name]]}")

@@ -38,10 +38,10 @@ from kg.records import Literal as LiteralValue
 __all__ = [
     "Capabilities",
     "Claim",
+    "GraphPath",
     "GraphStore",
     "Limits",
     "Node",
-    "GraphPath",
     "Relationship",
     "RemoveReport",
     "Rows",
@@ -258,8 +258,10 @@ class GraphStore(Protocol):
         ...
 
     def undo(self, run: str) -> RemoveReport:
-        """Remove a run's links, then mentions, evidence and tasks left without any link, its
-        merges and predictions, and the run itself.
+        """Remove a run and everything that only this run found.
+
+        That is: its links, then mentions, evidence and tasks left without any link, its merges
+        and predictions, and the run itself.
 
         Raises:
             NotFound: if there is no such run; the message names the latest runs.
