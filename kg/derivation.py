@@ -44,6 +44,7 @@ from kg.records import (
 __all__ = [
     "Derivation",
     "Naming",
+    "Stated",
     "Statement",
     "derive",
     "derive_entities",
@@ -117,6 +118,13 @@ class Statement(NamedTuple):
         )
 
 
+class Stated(NamedTuple):
+    """Where a piece of evidence points: the id of its triple and that triple's head."""
+
+    triple: str
+    head: str
+
+
 @dataclass(frozen=True, slots=True)
 class Derivation:
     """The derived graph, with the maps that lead back to what was written."""
@@ -125,8 +133,8 @@ class Derivation:
     triples: Mapping[str, Triple]
     #: Raw entity id → entity id.
     canonical: Mapping[str, str]
-    #: Evidence id → id of the triple that it states (whether or not it supports it).
-    stated: Mapping[str, str]
+    #: Evidence id → the triple that it states (whether or not it supports it) and its head.
+    stated: Mapping[str, Stated]
     #: Links that only predictions support, in canonical ids; best score first.
     predicted: Sequence[Prediction] = field(default=())
 
@@ -352,8 +360,8 @@ def derive_triples(
     *,
     relation_names: Iterable[RelationName] = (),
     configs: Mapping[str, Config] | None = None,
-) -> tuple[dict[str, Triple], dict[str, str]]:
-    """Return the supported triples by id, and evidence id → triple id for every statement.
+) -> tuple[dict[str, Triple], dict[str, Stated]]:
+    """Return the supported triples by id, and for every statement what it states.
 
     For an incremental use, `statements` must hold all evidence of each triple that it touches,
     and `canonical` both ends of each statement (an end that is missing stands for itself).
@@ -364,7 +372,7 @@ def derive_triples(
         id: bool(config.parameters.get("include_hedged")) for id, config in configs.items()
     }
     ends: dict[str, tuple[str, str, str]] = {}
-    stated: dict[str, str] = {}
+    stated: dict[str, Stated] = {}
     best: dict[str, dict[int, float]] = defaultdict(dict)
     phrases: dict[str, list[str]] = defaultdict(list)
     ids: dict[tuple[str, str, str], str] = {}
@@ -373,7 +381,7 @@ def derive_triples(
         tail = canonical.get(statement.tail, statement.tail)
         key = relations.ends(head, statement.relation, tail)
         id = ids.get(key) or ids.setdefault(key, triple_id(*key))
-        stated[statement.id] = id
+        stated[statement.id] = Stated(id, key[0])
         if statement.negated:
             continue
         if statement.hedged and not hedged_counts.get(statement.config, False):

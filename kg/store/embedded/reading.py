@@ -1,0 +1,280 @@
+"""Reading the record: written records as they were written, and the views for derivation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from kg.derivation import Naming, Statement
+from kg.errors import KgError
+from kg.records import (
+    Chunk,
+    Config,
+    Document,
+    Evidence,
+    Literal,
+    Mention,
+    Merge,
+    Prediction,
+    RelationName,
+    Run,
+    Span,
+    Task,
+)
+from kg.store.embedded.record import Record, blob, hex_id
+
+__all__ = ["literals", "namings", "statements", "written"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How one kind of record is selected, filtered and made."""
+
+    select: str
+    order: str
+    make: Callable[..., Any]
+    #: Filter name → SQL condition; a condition on an id column takes its blob.
+    where: Mapping[str, str]
+
+
+def _object(text: str) -> dict[str, Any]:
+    return json.loads(text) if text else {}
+
+
+def _span(start: int | None, end: int | None) -> Span | None:
+    return None if start is None or end is None else (start, end)
+
+
+def _document(row: tuple[Any, ...]) -> Document:
+    uri, text, title, media_type, meta = row
+    return Document(uri=uri, text=text, title=title, media_type=media_type, meta=_object(meta))
+
+
+def _chunk(row: tuple[Any, ...]) -> Chunk:
+    document, start, end = row
+    return Chunk(hex_id("d", document), start, end)
+
+
+def _config(row: tuple[Any, ...]) -> Config:
+    harvester, version, model, weights, prompt, parameters = row
+    return Config(harvester, version, model, weights, prompt, _object(parameters))
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    id, config, started, finished, counts = row
+    return Run(id, hex_id("f", config), started, finished, _object(counts))
+
+
+def _mention(row: tuple[Any, ...]) -> Mention:
+    raw, surface, config, name, type, chunk, start, end, iri, description, props = row
+    return Mention(
+        entity=hex_id("e", raw),
+        surface=surface,
+        config=hex_id("f", config),
+        name=name,
+        type=type,
+        chunk=hex_id("c", chunk) if chunk else None,
+        span=_span(start, end),
+        iri=iri,
+        description=description,
+        props=_object(props),
+    )
+
+
+def _evidence(row: tuple[Any, ...], text_of: Callable[[int], str]) -> Evidence:
+    head, relation, tail, lexical, datatype, lang, score, config, chunk, start, end, *rest = row
+    head_start, head_end, tail_start, tail_end, negated, hedged, time, document = rest
+    return Evidence(
+        head=hex_id("e", head),
+        relation=relation,
+        tail=hex_id("e", tail) if tail else Literal(lexical, datatype, lang),
+        score=score,
+        config=hex_id("f", config),
+        chunk=hex_id("c", chunk) if chunk else None,
+        span=_span(start, end),
+        head_span=_span(head_start, head_end),
+        tail_span=_span(tail_start, tail_end),
+        quote=text_of(document)[start:end] if document else "",
+        negated=bool(negated),
+        hedged=bool(hedged),
+        time=time,
+    )
+
+
+def _task(row: tuple[Any, ...]) -> Task:
+    return Task(hex_id("c", row[0]), hex_id("f", row[1]))
+
+
+def _relation_name(row: tuple[Any, ...]) -> RelationName:
+    phrase, relation, swapped, symmetric = row
+    return RelationName(phrase, relation, bool(swapped), bool(symmetric))
+
+
+_EVIDENCE_JOINS = (
+    "FROM evidence e JOIN raw h ON h.key = e.head LEFT JOIN raw t ON t.key = e.tail "
+    "LEFT JOIN literal l ON l.key = e.literal JOIN config f ON f.key = e.config "
+    "LEFT JOIN chunk c ON c.key = e.chunk LEFT JOIN document d ON d.key = c.document"
+)
+
+_KINDS: Final[Mapping[str, _Kind]] = {
+    "document": _Kind(
+        "SELECT d.uri, d.text, d.title, d.media_type, d.meta FROM document d",
+        "d.id",
+        _document,
+        {"id": "d.id = ?", "uri": "d.uri = ?"},
+    ),
+    "chunk": _Kind(
+        'SELECT d.id, c.start, c."end" FROM chunk c JOIN document d ON d.key = c.document',
+        "c.id",
+        _chunk,
+        {"id": "c.id = ?", "document": "d.id = ?"},
+    ),
+    "config": _Kind(
+        "SELECT harvester, version, model, weights, prompt, parameters FROM config f",
+        "f.id",
+        _config,
+        {"id": "f.id = ?"},
+    ),
+    "run": _Kind(
+        "SELECT r.id, f.id, r.started, r.finished, r.counts "
+        "FROM run r JOIN config f ON f.key = r.config",
+        "r.started, r.key",
+        _run,
+        {"id": "r.id = ?", "config": "f.id = ?"},
+    ),
+    "mention": _Kind(
+        'SELECT w.id, m.surface, f.id, m.name, m.type, c.id, m.start, m."end", m.iri, '
+        "m.description, m.props FROM mention m JOIN raw w ON w.key = m.raw "
+        "JOIN config f ON f.key = m.config LEFT JOIN chunk c ON c.key = m.chunk "
+        "LEFT JOIN document d ON d.key = c.document",
+        "m.id",
+        _mention,
+        {
+            "id": "m.id = ?",
+            "chunk": "c.id = ?",
+            "document": "d.id = ?",
+            "config": "f.id = ?",
+            "run": "m.key IN (SELECT mention FROM mention_run l JOIN run r ON r.key = l.run "
+            "WHERE r.id = ?)",
+        },
+    ),
+    "evidence": _Kind(
+        "SELECT h.id, e.relation, t.id, l.lexical, l.datatype, l.lang, e.score, f.id, c.id, "
+        'e.start, e."end", e.head_start, e.head_end, e.tail_start, e.tail_end, e.negated, '
+        f"e.hedged, e.time, d.key {_EVIDENCE_JOINS}",
+        "e.id",
+        _evidence,
+        {
+            "id": "e.id = ?",
+            "chunk": "c.id = ?",
+            "document": "d.id = ?",
+            "config": "f.id = ?",
+            "run": "e.key IN (SELECT evidence FROM evidence_run l JOIN run r ON r.key = l.run "
+            "WHERE r.id = ?)",
+        },
+    ),
+    "task": _Kind(
+        "SELECT DISTINCT c.id, f.id FROM task t JOIN chunk c ON c.key = t.chunk "
+        "JOIN config f ON f.key = t.config",
+        "c.id, f.id",
+        _task,
+        {"chunk": "c.id = ?", "config": "f.id = ?"},
+    ),
+    "merge": _Kind(
+        "SELECT g.kept, g.dropped, g.layer, g.score, r.id FROM merge g JOIN run r ON r.key = g.run",
+        "g.id, r.id",
+        lambda row: Merge(*row),
+        {"id": "g.id = ?", "run": "r.id = ?"},
+    ),
+    "relation_name": _Kind(
+        "SELECT n.phrase, n.relation, n.swapped, n.symmetric FROM relation_name n",
+        "n.phrase, n.relation, n.swapped, n.symmetric",
+        _relation_name,
+        {},
+    ),
+    "prediction": _Kind(
+        "SELECT p.head, p.relation, p.tail, p.score, p.rank, p.weights, p.trained_on, r.id "
+        "FROM prediction p JOIN run r ON r.key = p.run",
+        "p.id, r.id",
+        lambda row: Prediction(*row),
+        {"id": "p.id = ?", "run": "r.id = ?"},
+    ),
+}
+
+
+def written(record: Record, kind: str, where: Mapping[str, Any]) -> Iterator[Any]:
+    """Iterate over written records, see `GraphStore.written` (`triple=` is the store's part).
+
+    Raises:
+        KgError: for a kind or filter that does not exist.
+    """
+    if kind not in _KINDS:
+        raise KgError(f"no written records of kind {kind!r}; there are {', '.join(_KINDS)}")
+    spec = _KINDS[kind]
+    unknown = [name for name in where if name not in spec.where]
+    if unknown:
+        allowed = ", ".join(spec.where) or "none"
+        raise KgError(f"{kind} cannot be filtered by {unknown[0]!r}; allowed: {allowed}")
+    conditions = [spec.where[name] for name in where]
+    values = [blob(value) if not _is_text(kind, name) else value for name, value in where.items()]
+    sql = spec.select + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+    rows = record.execute(f"{sql} ORDER BY {spec.order}", values).fetchall()
+    if kind != "evidence":
+        return map(spec.make, rows)
+
+    # Sliced here: SQLite's substr() ends at a NUL character.
+    @lru_cache(maxsize=256)
+    def text_of(document: int) -> str:
+        return str(record.one("SELECT text FROM document WHERE key = ?", (document,))[0])
+
+    return (spec.make(row, text_of) for row in rows)
+
+
+def _is_text(kind: str, name: str) -> bool:
+    return name in ("uri", "run") or (kind == "run" and name == "id")
+
+
+def namings(record: Record) -> Iterator[Naming]:
+    """Iterate over all ways in which mentions name raw entities, with how often."""
+    rows = record.execute(
+        "SELECT w.id, m.name, m.surface, m.type, m.iri, m.description, m.props, f.id, count(*) "
+        "FROM mention m JOIN raw w ON w.key = m.raw JOIN config f ON f.key = m.config "
+        "GROUP BY m.raw, m.name, m.surface, m.type, m.iri, m.description, m.props, m.config"
+    )
+    for raw, name, surface, type, iri, description, props, config, times in rows:
+        own = (name, surface, type, iri, description, props)
+        yield Naming(hex_id("e", raw), *own, hex_id("f", config), times)
+
+
+def statements(record: Record) -> Iterator[Statement]:
+    """Iterate over all evidence as derivation sees it."""
+    rows = record.execute(
+        "SELECT e.id, h.id, e.relation, t.id, l.id, e.score, e.source, e.negated, e.hedged, f.id "
+        "FROM evidence e JOIN raw h ON h.key = e.head LEFT JOIN raw t ON t.key = e.tail "
+        "LEFT JOIN literal l ON l.key = e.literal JOIN config f ON f.key = e.config"
+    )
+    for id, head, relation, tail, literal, score, source, negated, hedged, config in rows:
+        yield Statement(
+            hex_id("v", id),
+            hex_id("e", head),
+            relation,
+            hex_id("e", tail) if tail else hex_id("l", literal),
+            score,
+            source,
+            bool(negated),
+            bool(hedged),
+            hex_id("f", config),
+        )
+
+
+def literals(record: Record) -> Iterator[Literal]:
+    """Iterate over the literals that evidence refers to."""
+    rows = record.execute(
+        "SELECT l.lexical, l.datatype, l.lang FROM literal l "
+        "WHERE l.key IN (SELECT literal FROM evidence) ORDER BY l.id"
+    )
+    for lexical, datatype, lang in rows:
+        yield Literal(lexical, datatype, lang)

@@ -1,0 +1,305 @@
+"""The embedded store: SQLite holds what is written, Grafeo answers from what is derived of it.
+
+A graph is a folder, or nothing but memory:
+
+```
+my.kg/record.sqlite           everything written (WAL)
+my.kg/projection-<n>.grafeo   immutable snapshot, derived again whenever it is not the newest
+my.kg/responses.sqlite, models/, index/     caches and models of the other packages
+```
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, LiteralString
+
+from grafeo import GrafeoDB, GrafeoError
+
+from kg.errors import LimitReached, NotFound, QueryError, StoreError, StoreForeign
+from kg.records import Batch, Config, Run, Task
+from kg.store import guard
+from kg.store.answers import DerivedAnswers
+from kg.store.embedded import reading, removing, writing
+from kg.store.embedded.projection import ENGINE_VERSION, open_projection
+from kg.store.embedded.record import Record
+from kg.store.protocol import (
+    Capabilities,
+    Claim,
+    GraphPath,
+    Limits,
+    Node,
+    Relationship,
+    RemoveReport,
+    Rows,
+    Stats,
+    WriteReport,
+)
+
+__all__ = ["EmbeddedStore"]
+
+RECORD_NAME = "record.sqlite"
+
+
+class EmbeddedStore(DerivedAnswers):
+    """A `GraphStore` in a folder, or in memory when `folder` is None.
+
+    Raises:
+        NotFound: if the folder holds no graph and `create` is False.
+        StoreForeign: if the place holds something else.
+        StoreVersion: if a newer version of this library wrote it.
+
+    >>> store = EmbeddedStore(None)
+    >>> store.stats().triples
+    0
+    >>> store.close()
+    """
+
+    def __init__(self, folder: Path | None, *, create: bool = True) -> None:
+        self._folder = folder
+        if folder is not None:
+            _check_folder(folder, create)
+        self._record = Record(folder / RECORD_NAME if folder else None, create=create)
+        self._engine: GrafeoDB | None = None
+        self._engine_counter = -1
+
+    @property
+    def uri(self) -> str:
+        """The folder as it was given, or `memory://`."""
+        return str(self._folder) if self._folder else "memory://"
+
+    @property
+    def home(self) -> Path | None:
+        """The folder, None in memory."""
+        return self._folder
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store can do."""
+        return Capabilities(
+            engine=f"grafeo {ENGINE_VERSION}",
+            enforced_read_only=self._folder is not None,
+            plan=False,
+            parallel_writers=self._folder is not None,
+            durable=self._folder is not None,
+        )
+
+    @property
+    def change_counter(self) -> int:
+        """A number that grows with every change of the written records."""
+        return self._record.counter
+
+    def close(self) -> None:
+        """Release files and memory."""
+        self._drop_engine()
+        self._record.close()
+
+    def begin_run(self, config: Config, *, run: str = "", started: str = "") -> Run:
+        """Write a config and a new run of it."""
+        return writing.begin_run(self._record, config, run=run, started=started)
+
+    def finish_run(self, run: str, counts: Mapping[str, int], *, finished: str = "") -> None:
+        """Write the end of a run and what it counted."""
+        writing.finish_run(self._record, run, counts, finished=finished)
+
+    def write(self, batch: Batch, *, run: str) -> WriteReport:
+        """Write a batch in one transaction."""
+        return writing.write(self._record, batch, run=run)
+
+    def claim(self, tasks: Sequence[Task], *, owner: str, ttl: float = 120.0) -> Claim:
+        """Lease tasks to an owner."""
+        return writing.claim(self._record, tasks, owner=owner, ttl=ttl)
+
+    def adopt(self, tasks: Sequence[Task], *, run: str) -> int:
+        """Link what finished tasks found to another run."""
+        return writing.adopt(self._record, tasks, run=run)
+
+    def supersede(self, document: str, config: str) -> RemoveReport:
+        """Remove what a fully written document replaces."""
+        return removing.supersede(self._record, document, config)
+
+    def undo(self, run: str) -> RemoveReport:
+        """Remove a run and what only it found."""
+        return removing.undo(self._record, run)
+
+    def delete_document(self, uri: str) -> RemoveReport:
+        """Remove a document and all that was found in it."""
+        return removing.delete_document(self._record, uri)
+
+    def written(self, kind: str, **where: Any) -> Iterator[Any]:
+        """Iterate over written records."""
+        triple = where.pop("triple", None) if kind == "evidence" else None
+        if triple is None:
+            return reading.written(self._record, kind, where)
+        return (
+            evidence
+            for id in self._evidence_of(triple)
+            for evidence in reading.written(self._record, kind, {**where, "id": id})
+        )
+
+    def read(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limits: Limits | None = None,
+    ) -> Rows:
+        """Answer a guarded, read-only Cypher statement."""
+        guard.check(cypher)
+        bounds = limits or Limits()
+        columns, rows = self._run(cypher, parameters, bounds.seconds)
+        if len(rows) > bounds.rows:
+            raise LimitReached(
+                f"the query returns {len(rows):,} rows, the limit is {bounds.rows:,}: "
+                "add LIMIT to it, or raise the limit"
+            )
+        answer = Rows(columns, tuple(tuple(map(_plain, row)) for row in rows))
+        size = sum(_characters(value) for row in answer for value in row)
+        if size > bounds.characters:
+            raise LimitReached(
+                f"the query returns {size:,} characters, the limit is {bounds.characters:,}: "
+                "return fewer properties, or raise the limit"
+            )
+        return answer
+
+    def stats(self) -> Stats:
+        """Return the counts of the graph."""
+        relations, types = self._relation_counts(), self._type_counts()
+
+        def count(table: str) -> int:
+            return int(self._record.one(f"SELECT count(*) FROM {table}")[0])
+
+        return Stats(
+            documents=count("document"),
+            chunks=count("chunk"),
+            mentions=count("mention"),
+            evidence=count("evidence"),
+            entities=sum(types.values()),
+            literals=self._query("MATCH (l:Literal) RETURN count(*)")[0][0],
+            triples=sum(relations.values()),
+            predictions=self._query("MATCH ()-[p:PREDICTED]->() RETURN count(*)")[0][0],
+            runs=count("run"),
+            merges=count("merge"),
+            relations=relations,
+            types=types,
+        )
+
+    def _query(
+        self, cypher: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        _, rows = self._run(cypher, parameters, None)
+        return [tuple(map(_plain, row)) for row in rows]
+
+    def _run(
+        self, cypher: str, parameters: Mapping[str, Any] | None, seconds: float | None
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        engine = self._caught_up()
+        arguments = dict(parameters or {})
+
+        def ask() -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+            try:
+                result = engine.execute_cypher(cypher, arguments)
+                columns = tuple(result.columns)
+                return columns, [tuple(row[c] for c in columns) for row in result]
+            except (GrafeoError, RuntimeError, TypeError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise QueryError(f"the query cannot be run: {reason}") from None
+
+        if seconds is None:
+            return ask()
+        return self._within(seconds, ask)
+
+    def _within[T](self, seconds: float, ask: Callable[[], T]) -> T:
+        """Run `ask` for at most `seconds`. The engine cannot be stopped, so it is left behind."""
+        answers: SimpleQueue[T | QueryError] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                answers.put(ask())
+            except QueryError as error:
+                answers.put(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        try:
+            answer = answers.get(timeout=seconds)
+        except Empty:
+            self._engine, self._engine_counter = None, -1
+            raise LimitReached(
+                f"the query ran longer than {seconds:g} s: make it more specific (a label, a "
+                "name, LIMIT on the matched part), or raise the limit"
+            ) from None
+        if isinstance(answer, QueryError):
+            raise answer
+        return answer
+
+    def _caught_up(self) -> GrafeoDB:
+        """Return the engine, derived anew if something was written since."""
+        counter = self._record.counter
+        if self._engine is None or self._engine_counter != counter:
+            self._drop_engine()
+            self._engine, self._engine_counter = open_projection(self._record, self._folder)
+        return self._engine
+
+    def _drop_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine, self._engine_counter = None, -1
+
+
+def _check_folder(folder: Path, create: bool) -> None:
+    if folder.is_file():
+        raise StoreForeign(f"{folder} is a file; an embedded graph is a folder such as my.kg")
+    if (folder / RECORD_NAME).exists():
+        return
+    if not create:
+        raise NotFound(
+            f"there is no graph at {folder}: check the path, or make one with "
+            f"`sheaf harvest {folder} DOCUMENTS`"
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        raise StoreForeign(
+            f"{folder} is a folder with other files in it: give a new path for the graph"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {folder}: {error.strerror}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Turn the engine's dictionaries into nodes, relationships and paths."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "_labels" in value:
+        return Node(tuple(value["_labels"]), _properties(value))
+    if "_type" in value and "_source" in value:
+        return Relationship(value["_type"], _properties(value))
+    if value.keys() == {"nodes", "edges"}:
+        return GraphPath(
+            tuple(_plain(node) for node in value["nodes"]),
+            tuple(_plain(edge) for edge in value["edges"]),
+        )
+    return {key: _plain(item) for key, item in value.items()}
+
+
+def _properties(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if not key.startswith("_")}
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, (Node, Relationship)):
+        return sum(_characters(item) for item in value.properties.values())
+    if isinstance(value, GraphPath):
+        return sum(map(_characters, (*value.nodes, *value.relationships)))
+    if isinstance(value, Mapping):
+        return sum(_characters(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(map(_characters, value))
+    return 8
