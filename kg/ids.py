@@ -41,6 +41,9 @@ RESERVED: Final = frozenset(
     """.split()
 )
 
+#: One encoder for all: `json.dumps` with these options would make a new one for every id.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _WHITESPACE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9]+")
 
@@ -54,7 +57,7 @@ def make_id(kind: str, *key: str | int | None) -> str:
     >>> make_id("l", "1867-11-07", "xsd:date", "")
     'l_e38aa34ee5575b221e02884144dd6424'
     """
-    text = json.dumps(["kg1", kind, *key], ensure_ascii=False, separators=(",", ":"))
+    text = _encode(["kg1", kind, *key])
     return f"{kind}_{blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from grafeo import GrafeoDB, GrafeoError
-from grafeo import __version__ as ENGINE_VERSION
+from grafeo import __version__ as ENGINE_VERSION  # noqa: N812 - a constant
 
 from kg.derivation import Derivation, derive
 from kg.records import Config
