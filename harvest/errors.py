@@ -13,17 +13,22 @@ report and the other documents go on. Every message says what was found and what
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from kg.errors import KgError
+
 __all__ = ["DocumentError", "ExtractionError", "HarvestError", "InputError"]
 
 
-class HarvestError(Exception):
+class HarvestError(KgError):
     """Root of every error that `harvest` raises on purpose."""
-
-    retryable: bool = False
 
 
 class InputError(HarvestError):
     """The paths or options of a harvest make no sense as a whole; nothing was read."""
+
+    #: Usage.
+    exit_code: ClassVar[int] = 2
 
 
 class DocumentError(HarvestError):

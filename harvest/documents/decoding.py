@@ -92,15 +92,19 @@ def _guess(data: bytes, bad_byte: int) -> tuple[str, dict[str, Any]]:
     from charset_normalizer import from_bytes
 
     best = from_bytes(data).best()
-    text = "" if best is None else data.decode(best.encoding, errors="ignore")
+    try:
+        # Decoded here and strictly, so that not one character differs from the bytes.
+        text = "" if best is None else data.decode(best.encoding)
+    except UnicodeDecodeError:
+        text = ""
     controls = sum(char < " " and char not in _TEXT_CONTROLS for char in text)
-    if best is None or controls * 100 > len(text):
+    if best is None or not text or controls * 100 > len(text):
         raise DocumentError(
             f"it is neither UTF-8 (byte {bad_byte} is not) nor text in an encoding that can be "
             "told: perhaps a binary file",
             _ENCODING_HINT,
         )
-    return str(best), {
+    return text, {
         "encoding": best.encoding,
         "warning": f"not UTF-8 (byte {bad_byte}); read as {best.encoding}, which is a guess",
     }
