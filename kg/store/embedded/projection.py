@@ -72,7 +72,7 @@ def _open_snapshot(folder: Path, counter: int) -> GrafeoDB | None:
     path = _path(folder, counter)
     seal = path.with_name(path.name + ".sum")
     try:
-        expected = seal.read_text(encoding="ascii")
+        expected = seal.read_text(encoding="utf-8")
         sound = expected == _seal(path)
     except FileNotFoundError:
         if path.exists():
@@ -103,7 +103,7 @@ def _save(engine: GrafeoDB, folder: Path, counter: int) -> None:
     draft.unlink(missing_ok=True)
     engine.save(str(draft))
     seal = draft.with_suffix(".sum")
-    seal.write_text(_seal(draft), encoding="ascii")
+    seal.write_text(_seal(draft), encoding="utf-8")
     # A reader between the two renames sees a checksum that does not hold, and derives again.
     draft.replace(path)
     seal.replace(path.with_name(path.name + ".sum"))

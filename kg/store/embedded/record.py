@@ -8,6 +8,7 @@ how a reader sees that its projection is behind.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -112,7 +113,7 @@ class Record:
         self.read_only = False
         self._db = self._connect(path, create)
         try:
-            self._prepare(create)
+            self._prepare()
         except BaseException:
             self._db.close()
             raise
@@ -121,6 +122,11 @@ class Record:
         if path is None:
             return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         mode = "rwc" if create else "rw"
+        if path.exists() and not os.access(path, os.W_OK):
+            self.read_only = True
+            # A write-ahead log that is there is read with it. Without one, SQLite would have to
+            # make its index beside the file; nobody is writing, so the file may count as fixed.
+            mode = "ro" if _log_of(path).exists() else "ro&immutable=1"
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         try:
             db = sqlite3.connect(
@@ -137,7 +143,7 @@ class Record:
             "give the folder of a graph, or a new path"
         )
 
-    def _prepare(self, create: bool) -> None:
+    def _prepare(self) -> None:
         try:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             application = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -149,7 +155,7 @@ class Record:
                     f"{self.path} has format {version}, and this version of sheaf reads up to "
                     f"{FORMAT}: upgrade sheaf"
                 )
-            if self.path is not None:
+            if self.path is not None and not self.read_only:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA temp_store = MEMORY")
@@ -157,9 +163,7 @@ class Record:
             if not tables:
                 self._create()
         except sqlite3.OperationalError as error:
-            if "readonly" not in str(error) and "read-only" not in str(error):
-                raise _translated(error, self.path) from None
-            self.read_only = True
+            raise _translated(error, self.path) from None
 
     def _create(self) -> None:
         with self.transaction():
@@ -259,6 +263,10 @@ class Record:
             ((first + number, *row) for number, row in enumerate(rows)),
         )
         return list(range(first, first + len(rows)))
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 def _translated(error: sqlite3.Error, path: Path | None) -> StoreError:
