@@ -8,7 +8,7 @@ predictions, each marked as such.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,16 @@ from kg.ids import normal_form, relation_type, triple_id
 from kg.records import Chunk, Config, Entity, Evidence, Literal, Span, Triple
 from kg.store.protocol import GraphStore
 
-__all__ = ["Explanation", "Predicted", "Source", "SourceReader", "explain", "label", "predicted"]
+__all__ = [
+    "Explanation",
+    "Predicted",
+    "Source",
+    "SourceReader",
+    "explain",
+    "label",
+    "predicted",
+    "quote_parts",
+]
 
 #: Characters of the document shown on each side of a quote.
 CONTEXT: Final = 80
@@ -191,6 +200,25 @@ def predicted(graph: GraphStore) -> list[Predicted]:
     return sorted(best.values(), key=lambda link: (-link.score, link.id))
 
 
+def quote_parts(quote: str, marks: Iterable[tuple[str, Span | None]]) -> Sequence[tuple[str, str]]:
+    """Split a quote into (text, mark) pairs; "" marks plain text.
+
+    Spans count code points, which JavaScript does not, so the cutting is done in Python. Where
+    two spans overlap the one that begins first keeps its letters.
+
+    >>> quote_parts("Curie was born in Warsaw.", [("tail", (18, 24)), ("head", (0, 5))])
+    [('Curie', 'head'), (' was born in ', ''), ('Warsaw', 'tail'), ('.', '')]
+    """
+    parts: list[tuple[str, str]] = []
+    at = 0
+    for (start, end), name in sorted((span, name) for name, span in marks if span is not None):
+        start, end = max(start, at), min(end, len(quote))
+        if start < end:
+            parts += [(quote[at:start], ""), (quote[start:end], name)]
+            at = end
+    return [part for part in (*parts, (quote[at:], "")) if part[0]]
+
+
 def explain(graph: GraphStore, triple: str, *, context: int = CONTEXT) -> list[Explanation]:
     """Return what the graph knows about a triple, one answer per triple that is meant.
 
@@ -328,7 +356,7 @@ def _near_triples(graph: GraphStore, head: str) -> str:
     for triple in graph.derived("triple"):
         if triple.head == subject:
             end = entities.get(triple.tail) or graph.get(triple.tail)
-            held.append(f"{triple.predicate} {label(end)}" if not isinstance(end, Triple) else "")
+            held.append(f"{triple.relation} {label(end)}" if not isinstance(end, Triple) else "")
     if not held:
         return f"{head!r} is the head of no triple"
     return f"of {head!r} it holds: {'; '.join(sorted(held)[:8])}"

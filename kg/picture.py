@@ -16,7 +16,7 @@ import html
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
@@ -24,8 +24,8 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from kg.explanation import Source, SourceReader, predicted
-from kg.records import Entity, Literal, Span, Triple
+from kg.explanation import Source, SourceReader, predicted, quote_parts
+from kg.records import Entity, Literal, Triple
 from kg.store.protocol import GraphStore
 
 __all__ = ["Link", "Picture", "gather", "render", "show"]
@@ -277,22 +277,3 @@ def _source_payload(source: Source) -> dict[str, Any]:
         "negated": source.negated,
         "hedged": source.hedged,
     }
-
-
-def quote_parts(quote: str, marks: Iterable[tuple[str, Span | None]]) -> Sequence[tuple[str, str]]:
-    """Split a quote into (text, mark) pairs; "" marks plain text.
-
-    Spans count code points, which JavaScript does not, so the cutting is done here. Where two spans
-    overlap the one that begins first keeps its letters.
-
-    >>> quote_parts("Curie was born in Warsaw.", [("tail", (18, 24)), ("head", (0, 5))])
-    [('Curie', 'head'), (' was born in ', ''), ('Warsaw', 'tail'), ('.', '')]
-    """
-    parts: list[tuple[str, str]] = []
-    at = 0
-    for (start, end), name in sorted((span, name) for name, span in marks if span is not None):
-        start, end = max(start, at), min(end, len(quote))
-        if start < end:
-            parts += [(quote[at:start], ""), (quote[start:end], name)]
-            at = end
-    return [part for part in (*parts, (quote[at:], "")) if part[0]]
