@@ -100,6 +100,11 @@ class Reading:
                 self._inputs.append(found)
 
     @property
+    def files(self) -> int:
+        """Number of files that will be read."""
+        return sum(isinstance(found, Source) for found in self._inputs)
+
+    @property
     def bytes_read(self) -> int:
         """Bytes on disk that have been read so far."""
         return self._bytes_finished + (self._current.position if self._current else 0)
