@@ -20,6 +20,7 @@ __all__ = ["app", "main"]
 
 #: Command → the module and the Typer app that hold it, in the order of a first session.
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "demo": ("harvest.demo", "app"),
     "harvest": ("harvest.commands", "app"),
     "query": ("kg.commands", "app"),
     "train": ("retrieval.commands", "app"),
@@ -80,11 +81,13 @@ app = typer.Typer(
     name="sheaf",
     cls=_lazy(COMMANDS),
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+    add_completion=False,
+    rich_markup_mode=None,  # drawing the help with rich would double the time to show it
+    pretty_exceptions_enable=False,
     help="Knowledge graphs from text: build, query, complete and search them.",
     epilog="GRAPH is a folder such as my.kg, neo4j://host, bolt://host or memory://.",
 )
-evaluations = typer.Typer(cls=_lazy(TASKS), no_args_is_help=True)
+evaluations = typer.Typer(cls=_lazy(TASKS), no_args_is_help=True, rich_markup_mode=None)
 
 
 @evaluations.callback()
