@@ -29,13 +29,14 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import TYPE_CHECKING, Any, Final
 
 from kg.errors import SchemaError
 from kg.ids import normal_form
 from kg.records import LITERAL_TYPES, RelationName
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["RelationDef", "Schema", "TypeDef"]
 
@@ -256,7 +257,11 @@ class _Reader:
     """Reads the YAML node tree, because plain values have forgotten their lines."""
 
     def __init__(self, text: str, source: str) -> None:
+        import yaml  # a third of the time of `import kg`, and only files need it
+
         self.source = source
+        self.scalar, self.map = yaml.ScalarNode, yaml.MappingNode
+        self.construct = yaml.SafeLoader("").construct_object
         try:
             self.root = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
@@ -283,9 +288,9 @@ class _Reader:
 
     def mapping(self, node: yaml.Node | None, key: str) -> dict[str, yaml.Node]:
         """Return a mapping's values by key; nothing and an empty value are an empty mapping."""
-        if node is None or (isinstance(node, yaml.ScalarNode) and node.value in ("", "~", "null")):
+        if node is None or (isinstance(node, self.scalar) and node.value in ("", "~", "null")):
             return {}
-        if not isinstance(node, yaml.MappingNode):
+        if not isinstance(node, self.map):
             raise self.fail(node, key, "a mapping is expected here")
         result: dict[str, yaml.Node] = {}
         for name, value in node.value:
@@ -309,9 +314,8 @@ class _Reader:
         found = self.mapping(node, key)
         self.known(found, keys, key)
         result: dict[str, Any] = {}
-        loader = yaml.SafeLoader("")
         for name, value_node in found.items():
-            value = loader.construct_object(value_node, deep=True)
+            value = self.construct(value_node, deep=True)
             where = f"{key}.{name}"
             if not isinstance(value, keys[name]):
                 raise self.fail(value_node, where, f"{value!r} is not {_KIND[keys[name]]}")
