@@ -1,7 +1,7 @@
 """The command line: mounts the commands of `kg`, `retrieval` and `harvest`, each when it is named.
 
-Nothing heavy is imported here. A command's module is imported when the command runs or its help is
-shown, and torch, spaCy and networkx only inside the command that needs them.
+Nothing is imported before a command is named, so `sheaf --help` is quick; torch, spaCy and networkx
+are imported inside the command that needs them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import typer
 import typer.core
@@ -18,34 +17,51 @@ import typer.main
 
 __all__ = ["app", "main"]
 
-#: Command → the module and the Typer app that hold it, in the order of a first session.
-COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "demo": ("harvest.demo", "app"),
-    "harvest": ("harvest.commands", "app"),
-    "query": ("kg.commands", "app"),
-    "train": ("retrieval.commands", "app"),
-    "predict": ("retrieval.commands", "app"),
-    "search": ("retrieval.commands", "app"),
-    "show": ("kg.commands", "app"),
-    "stats": ("kg.commands", "app"),
-    "explain": ("kg.commands", "app"),
-    "relations": ("kg.commands", "app"),
-    "undo": ("kg.commands", "app"),
-    "delete": ("kg.commands", "app"),
-    "export": ("kg.commands", "app"),
-    "import": ("kg.commands", "app"),
-    "eval": ("sheaf", "evaluations"),
-    "train-extractor": ("harvest.commands", "app"),
+
+class Mounted(NamedTuple):
+    """Where a command is, and what the list of commands says of it."""
+
+    module: str
+    app: str
+    help: str
+
+
+#: The commands in the order of a first session.
+COMMANDS: Final[Mapping[str, Mounted]] = {
+    "harvest": Mounted("harvest.commands", "app", "Turn documents into triples with evidence."),
+    "query": Mounted("kg.commands", "app", "Answer a read-only Cypher statement."),
+    "train": Mounted("retrieval.commands", "app", "Train the encoder on the graph's own links."),
+    "predict": Mounted("retrieval.commands", "app", "Predict tails, or heads, of a relation."),
+    "search": Mounted("retrieval.commands", "app", "Find entities by words."),
+    "show": Mounted(
+        "kg.commands", "app", "Draw the graph as one HTML file that opens without a network."
+    ),
+    "stats": Mounted("kg.commands", "app", "Count what the graph holds."),
+    "explain": Mounted(
+        "kg.commands", "app", "Show all evidence of a triple: quote, document, model, score."
+    ),
+    "relations": Mounted("kg.commands", "app", "List the relations: counts and phrases."),
+    "undo": Mounted("kg.commands", "app", "Take back a run; without one, list the latest."),
+    "delete": Mounted("kg.commands", "app", "Remove a document with all that only it says."),
+    "export": Mounted("kg.commands", "app", "Write the triples to a file, .tsv or .graphml."),
+    "import": Mounted("kg.commands", "app", "Read triples from a file, .tsv or .graphml."),
+    "eval": Mounted("sheaf", "evaluations", "Measure quality on a data set, beside its floors."),
+    "train-extractor": Mounted("harvest.commands", "app", "Train the heads of the extractor."),
 }
-#: Task of `sheaf eval` → the module and the Typer app that hold it.
-TASKS: Final[Mapping[str, tuple[str, str]]] = {
-    "text2kg": ("harvest.commands", "evaluations_app"),
-    "link-prediction": ("retrieval.commands", "evaluations_app"),
+#: The tasks of `sheaf eval`.
+TASKS: Final[Mapping[str, Mounted]] = {
+    "text2kg": Mounted("harvest.commands", "evaluations_app", "Text to triples."),
+    "link-prediction": Mounted("retrieval.commands", "evaluations_app", "Missing links."),
 }
-#: Module that may be missing → the extra that brings it.
+#: Library that may be missing → the extra that brings it.
 EXTRAS: Final[Mapping[str, str]] = {
+    "bs4": "harvest",
+    "charset_normalizer": "harvest",
     "faiss": "retrieval",
+    "lxml": "harvest",
+    "markdown_it": "harvest",
     "neo4j": "neo4j",
+    "platformdirs": "harvest",
     "pypdf": "harvest",
     "safetensors": "retrieval",
     "spacy": "harvest",
@@ -54,8 +70,8 @@ EXTRAS: Final[Mapping[str, str]] = {
 }
 
 
-def _lazy(table: Mapping[str, tuple[str, str]]) -> type[typer.core.TyperGroup]:
-    """Return a group whose commands are those of `table`, each imported when asked for."""
+def _lazy(table: Mapping[str, Mounted]) -> type[typer.core.TyperGroup]:
+    """Return a group of the commands in `table`, each imported when it is named."""
 
     class LazyGroup(typer.core.TyperGroup):
         def __init__(self, **options: Any) -> None:
@@ -68,11 +84,27 @@ def _lazy(table: Mapping[str, tuple[str, str]]) -> type[typer.core.TyperGroup]:
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             if cmd_name not in table:
                 return None
-            module, attribute = table[cmd_name]
+            module, attribute, _ = table[cmd_name]
+            # Run as a script, this file is not called sheaf.
             holder = sys.modules[__name__] if module == "sheaf" else import_module(module)
             command = typer.main.get_command(getattr(holder, attribute))
-            # An app with one command is that command; `eval` is mounted whole.
-            return getattr(command, "commands", {}).get(cmd_name) or command
+            if isinstance(command, LazyGroup) or cmd_name == "eval":
+                return command
+            # A Typer app with a single command is that command.
+            return getattr(command, "commands", {cmd_name: command})[cmd_name]
+
+        def format_commands(self, ctx: Any, formatter: Any) -> None:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, mounted.help) for name, mounted in table.items()])
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            # An option of Typer's would load all that checks options, for one line of text.
+            if args[:1] == ["--version"] and ctx.parent is None:
+                from importlib.metadata import version
+
+                typer.echo(f"sheaf {version('sheaf')}")
+                raise typer.Exit
+            return super().parse_args(ctx, args)
 
     return LazyGroup
 
@@ -82,32 +114,28 @@ app = typer.Typer(
     cls=_lazy(COMMANDS),
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,  # drawing the help with rich would double the time to show it
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Knowledge graphs from text: build, query, complete and search them.",
-    epilog="GRAPH is a folder such as my.kg, neo4j://host, bolt://host or memory://.",
+    epilog=(
+        "GRAPH is a folder such as my.kg, or neo4j://host, bolt://host, memory://. "
+        "Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 store unreachable. "
+        "sheaf --version shows the version."
+    ),
 )
-evaluations = typer.Typer(cls=_lazy(TASKS), no_args_is_help=True, rich_markup_mode=None)
+evaluations = typer.Typer(
+    cls=_lazy(TASKS), no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 
 @evaluations.callback()
 def _evaluations() -> None:
-    """Measure quality on a data set, with its floors in the same output."""
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"sheaf {version('sheaf')}")
-        raise typer.Exit
+    """Measure quality on a data set, beside its floors."""
 
 
 @app.callback()
-def _options(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
-    ),
-) -> None:
-    pass
+def _commands() -> None:
+    """Without a callback Typer would look for commands of its own."""
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from kg.store.protocol import GraphStore, RemoveReport
 
 __all__ = ["app", "report_errors"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 #: Runs shown by `undo` without a run.
 LATEST_RUNS = 10

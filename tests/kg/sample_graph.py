@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from kg.ids import entity_id
 from kg.records import (
     Batch,
@@ -135,7 +137,7 @@ def fill(graph: GraphStore) -> tuple[str, str]:
 class _Writer:
     """Finds quotes and names in the documents, so that spans are right by construction."""
 
-    ENDS = {
+    ENDS: ClassVar = {
         "Marie Curie": MARIE,
         "She": MARIE,
         "Pierre Curie": PIERRE,
