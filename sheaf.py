@@ -88,10 +88,10 @@ def _lazy(table: Mapping[str, Mounted]) -> type[typer.core.TyperGroup]:
             # Run as a script, this file is not called sheaf.
             holder = sys.modules[__name__] if module == "sheaf" else import_module(module)
             command = typer.main.get_command(getattr(holder, attribute))
-            if isinstance(command, LazyGroup) or cmd_name == "eval":
+            if cmd_name == "eval" and table is COMMANDS:
                 return command
-            # A Typer app with a single command is that command.
-            return getattr(command, "commands", {cmd_name: command})[cmd_name]
+            # A Typer app with a single command and no callback is that command.
+            return command.commands.get(cmd_name) if hasattr(command, "commands") else command
 
         def format_commands(self, ctx: Any, formatter: Any) -> None:
             with formatter.section("Commands"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, pairwise
 from typing import Final
 
 from kg.ids import entity_id, relation_type
@@ -129,6 +129,6 @@ def _parents(entities: Iterable[Entity]) -> dict[str, str]:
     """Return type → parent as the chains of the entities tell them; of two, the smaller."""
     parents: dict[str, str] = {}
     for entity in entities:
-        for type, parent in zip(entity.types, (*entity.types[1:], ""), strict=True):
+        for type, parent in pairwise((*entity.types, "")):
             parents[type] = min(filter(None, (parents.get(type), parent)), default="")
     return parents
