@@ -10,19 +10,26 @@ so calibration changes no order.
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999 (with its smoothed
 targets), solved by Newton's method as in Lin, Lin, Weng, 2007.
+
+Tails and heads have a curve each: a city has one country but a country many cities, so the same
+cosine means less where many answers share the question.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from retrieval.ranking import FloatArray
 
-__all__ = ["Calibration"]
+__all__ = ["Calibration", "Calibrations"]
+
+type Mask = npt.NDArray[np.bool_]
 
 #: True answers below which the curve would be a guess.
 ENOUGH: Final = 5
@@ -51,9 +58,7 @@ class Calibration:
     links: int
 
     @classmethod
-    def fit(
-        cls, scores: FloatArray, true: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    ) -> Calibration:
+    def fit(cls, scores: FloatArray, true: Mask) -> Calibration:
         """Return the curve for scores [n] of which `true` [n] are right.
 
         With fewer than five right or no wrong ones the stand-in is returned: cosine .5 is even,
@@ -85,6 +90,36 @@ class Calibration:
     def probability(self, score: float) -> float:
         """Return p of one cosine, in [0, 1]."""
         return float(_sigmoid(np.array([self.slope * score + self.bias]))[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrations:
+    """One curve for "which tail?" and one for "which head?"."""
+
+    tails: Calibration
+    heads: Calibration
+
+    @classmethod
+    def fit(cls, scores: FloatArray, true: Mask, backwards: Mask) -> Calibrations:
+        """Return the curves for scores [n], `true` [n] and whether heads were asked for, [n]."""
+        return cls(
+            tails=Calibration.fit(scores[~backwards], true[~backwards]),
+            heads=Calibration.fit(scores[backwards], true[backwards]),
+        )
+
+    @classmethod
+    def unfitted(cls) -> Calibrations:
+        """Return the curves that stand in until links can be held out."""
+        return cls.fit(np.empty(0), np.empty(0, bool), np.empty(0, bool))
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Mapping[str, Any]]) -> Calibrations:
+        """Return the curves that `dataclasses.asdict` wrote."""
+        return cls(tails=Calibration(**value["tails"]), heads=Calibration(**value["heads"]))
+
+    def probability(self, score: float, *, backwards: bool = False) -> float:
+        """Return p of one cosine, in [0, 1]; `backwards` if a head was asked for."""
+        return (self.heads if backwards else self.tails).probability(score)
 
 
 def _sigmoid(values: FloatArray) -> FloatArray:

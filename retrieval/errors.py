@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+#: difflib's ratio from which a name is near, and how much worse than the best one it may be.
+CUTOFF: Final = 0.6
+SLACK: Final = 0.15
+
 #: Exit code of a command whose arguments are at fault (table in `kg.reporting`).
 USAGE: Final = 2
 
@@ -147,7 +151,11 @@ def near_matches(name: str, known: Iterable[str], *, limit: int = 3) -> tuple[st
     originals: dict[str, str] = {}
     for candidate in known:
         originals.setdefault(candidate.casefold(), candidate)
-    close = difflib.get_close_matches(asked, originals, n=limit, cutoff=0.6)
+    close = difflib.get_close_matches(asked, originals, n=limit, cutoff=CUTOFF)
+    if close:  # beside a very good guess the middling ones only confuse
+        enough = difflib.SequenceMatcher(None, close[0], asked).ratio() - SLACK
+        ratios = ((key, difflib.SequenceMatcher(None, key, asked).ratio()) for key in close)
+        close = [key for key, ratio in ratios if ratio >= enough]
     if len(close) < limit and len(asked) >= 3:
         inside = (
             key for key in sorted(originals) if asked in key or (len(key) > 3 and key in asked)

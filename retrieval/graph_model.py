@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from retrieval.calibration import Calibration
+from retrieval.calibration import Calibrations
 from retrieval.encoders.bag_of_words import BagOfWordsEncoder
 from retrieval.errors import ModelFileError, NotTrained
 from retrieval.graph_snapshot import GraphSnapshot, entity_text
@@ -64,7 +64,7 @@ class GraphModel:
     scorer: RelationScorer
     #: Position is the relation's number.
     relations: tuple[str, ...]
-    calibration: Calibration
+    calibration: Calibrations
     #: The graph's change counter when it was trained.
     trained_on: int
     index: VectorIndex
@@ -163,7 +163,7 @@ class GraphModel:
                 raise ValueError(f"format {current['format']}, this library reads {FORMAT}")
             folder = root / str(current["model"])
             relations = tuple(str(name) for name in current["relations"])
-            calibration = Calibration(**current["calibration"])
+            calibration = Calibrations.of_json(current["calibration"])
             trained_on = int(current["trained_on"])
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFileError(

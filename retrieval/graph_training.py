@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from retrieval.calibration import Calibration
+from retrieval.calibration import Calibrations
 from retrieval.errors import NothingToPredict, QueryShapeError
 from retrieval.evaluations import EncoderName, figures
 from retrieval.floors import popularity_ranks
@@ -142,7 +142,7 @@ def train_graph(
     trial = _Trial(data, _options(len(data.train), epochs, seed), dim, progress)
     fit, dev, held = _split(data.train, seed=seed)
     min_count, choice = trial.choose(fit, dev)
-    calibration = Calibration.fit(np.empty(0), np.empty(0, bool))
+    calibration = Calibrations.unfitted()
     ranks = floor = None
     if len(held):
         asked = questions(replace(data, train=fit, dev=dev, test=held), "transductive")
@@ -259,8 +259,8 @@ def _split(triples: IntArray, *, seed: int) -> tuple[IntArray, IntArray, IntArra
 
 def _calibrate(
     parts: _Parts, asked: Questions, data: TripleData, snapshot: GraphSnapshot
-) -> Calibration:
-    """Fit the curve on held-out links, against the wrong answers that `predict` would consider.
+) -> Calibrations:
+    """Fit the curves on held-out links, against the wrong answers that `predict` would consider.
 
     Wrong answers are drawn from the entities of the target's own types, because `predict` offers
     no others.
@@ -289,4 +289,5 @@ def _calibrate(
     scores: FloatArray = exact_scores(
         queries[question_rows], parts.vectors[np.concatenate(columns)]
     )
-    return Calibration.fit(scores, np.concatenate(true))
+    backwards = asked.relations[question_rows] >= len(data.relations)
+    return Calibrations.fit(scores, np.concatenate(true), backwards)

@@ -156,7 +156,7 @@ def predict(
                 tail=found if for_tails or asking is None else asking,
                 head_text=head_text or "",
                 score=round(score, 6),
-                probability=round(model.calibration.probability(score), 4),
+                probability=round(model.calibration.probability(score, backwards=not for_tails), 4),
                 rank=place,
             )
         )

@@ -153,7 +153,13 @@ def _best_pairs(
     reverse = np.einsum("ij,ij->i", head_vectors[rows], backward[columns])
     probability = model.calibration.probability
     scored = [
-        ((probability(score) * probability(float(other))) ** 0.5, score, heads[row], relation, tail)
+        (
+            (probability(score) * probability(other, backwards=True)) ** 0.5,
+            score,
+            heads[row],
+            relation,
+            tail,
+        )
         for (row, tail, score), other in zip(pairs, reverse.tolist(), strict=True)
     ]
     scored.sort(key=lambda pair: (-pair[0], pair[2:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import kg
 from kg.ids import entity_id
@@ -68,7 +69,7 @@ def families(graph: GraphStore) -> str:
     for number, family in enumerate(FAMILIES):
         city = CITIES[number % len(CITIES)]
         names = [f"{first} {family}" for first in ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")]
-        for one, other in zip(names, names[1:], strict=False):
+        for one, other in pairwise(names):
             rows.append(((one, "Person"), "born in", (city, "City")))
             rows.append(((one, "Person"), "sibling", (other, "Person")))
         rows.append(((names[0], "Person"), "born on", LiteralValue("1867", "xsd:date")))
