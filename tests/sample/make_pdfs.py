@@ -70,8 +70,8 @@ later at the Univer|sity of Chicago. There his team started Chicago Pile-1, the 
 2 Decem|ber 1942. In 1944 he moved to the Los Alamos Labora|tory.
 
 Fermi was awarded the Hughes Medal in 1942. After the war he was a profes|sor at the
-Univer|sity of Chicago, and in 1950 he became a foreign member of the Royal Society. Enrico Fermi died in Chicago on 28 Novem|ber 1954.
-The element fermium is named after him.
+Univer|sity of Chicago, and in 1950 he became a foreign member of the Royal Society. Enrico Fermi
+died in Chicago on 28 Novem|ber 1954. The element fermium is named after him.
 """,
     ),
 }
@@ -119,7 +119,9 @@ def make(folder: Path) -> None:
             pdf.multi_cell(0, 5.2, paragraph, align="L", new_x="LMARGIN", new_y="NEXT")
             pdf.ln(2)
         if pdf.page_no() != 2:
-            raise SystemExit(f"{name} has {pdf.page_no()} pages, the footer says 2: change the text")
+            raise SystemExit(
+                f"{name} has {pdf.page_no()} pages, the footer says 2: change the text"
+            )
         pdf.output(str(folder / f"{name}.pdf"))
 
 
