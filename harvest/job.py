@@ -35,11 +35,13 @@ from kg.store.protocol import GraphStore
 
 __all__ = ["Harvester", "harvest", "harvest_documents"]
 
-#: Seconds that a lease lives without being renewed; it is renewed after a quarter of them. It
-#: only matters for an owner on another machine: a dead one on this machine is known at once.
+#: Seconds that a lease lives without being renewed, which every write does. It only matters for
+#: an owner on another machine: a dead one on this machine is known at once.
 LEASE: Final = 120.0
-#: Chunks of a document written in one transaction. More would be lost by a kill, less is slower.
+#: A long document is written after so many chunks or seconds, whichever comes first. More would be
+#: lost by a kill, less is slower.
 WRITE_CHUNKS: Final = 64
+WRITE_SECONDS: Final = 5.0
 #: Seconds between two looks at documents that others are working on.
 POLL: Final = 0.5
 
@@ -58,7 +60,7 @@ class Harvester(Protocol):
 
     @property
     def report(self) -> Mapping[str, int]:
-        """What it counted since it was made; "sentences" is shown as speed."""
+        """What it counted since it was made, as it shall be shown; "sentences" gives the speed."""
         ...
 
     def chunks(self, document: Document) -> Sequence[Chunk]:
@@ -206,7 +208,6 @@ class _Job:
         self.deferred: deque[_Work] = deque()
         #: Tasks that are leased to us, by chunk.
         self.leased: dict[str, Task] = {}
-        self.renewed = 0.0
 
     def take(self, document: Document) -> None:
         """Harvest a document as far as nobody else is working on it."""
@@ -274,7 +275,6 @@ class _Job:
         chunks = [chunk for chunk in work.chunks if chunk.id not in work.written]
         tasks = [Task(chunk.id, self.config.id) for chunk in chunks]
         claim = self.graph.claim(tasks, owner=self.owner, ttl=LEASE)
-        self.renewed = time.monotonic()
         self.leased.update((task.chunk, task) for task in claim.granted)
         done = {task.chunk for task in claim.done}
         granted = {task.chunk for task in claim.granted}
@@ -291,7 +291,8 @@ class _Job:
         return free
 
     def _read(self, work: _Work, chunks: Sequence[Chunk]) -> bool:
-        """Read and write chunks, fewer if the lease grows old; say whether none of them failed."""
+        """Read some chunks and write them; say whether none of them failed."""
+        started = time.monotonic()
         for chunk in work.unread:
             work.known += self._stored_mentions(chunk)
         work.unread.clear()
@@ -303,7 +304,7 @@ class _Job:
                 batch = self.harvester.extract(work.document, chunk, known=work.known)
                 found.append((chunk, batch))
                 work.known += batch.mentions
-                if len(found) == WRITE_CHUNKS or time.monotonic() - self.renewed > LEASE / 4:
+                if len(found) == WRITE_CHUNKS or time.monotonic() - started > WRITE_SECONDS:
                     break
         except (HarvestError, RecordError) as error:
             failure = error, work.document.text[chunk.start : chunk.end]

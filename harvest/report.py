@@ -57,7 +57,7 @@ class Report:
     triples: int = 0
     #: Relation phrase → different triples of it, commonest first.
     relations: Mapping[str, int] = field(default_factory=dict)
-    #: The harvester's own counts.
+    #: What the harvester says of itself since it was made.
     harvester: Mapping[str, int] = field(default_factory=dict)
     #: One row for each input that failed or was skipped, in order.
     failures: tuple[Failure, ...] = ()
@@ -140,7 +140,7 @@ class Tally:
         """Start counting; `harvester` is what the harvester had counted before."""
         self.failures: list[Failure] = []
         self._config = config
-        self._before = dict(harvester)
+        self._sentences_before = harvester.get("sentences", 0)
         self._started = time.monotonic()
         self._documents = self._unchanged = self._replaced = 0
         self._chunks = self._mentions = self._evidence = 0
@@ -187,7 +187,7 @@ class Tally:
         return Progress(
             documents=self._documents,
             failed=sum(not failure.skipped for failure in self.failures),
-            sentences=self._own(harvester).get("sentences", 0),
+            sentences=self._sentences(harvester),
             triples=self._relations.total(),
             waiting=waiting,
             bytes_read=bytes_read,
@@ -197,7 +197,6 @@ class Tally:
 
     def report(self, run: str, harvester: Mapping[str, int]) -> Report:
         """Return the account so far; `harvester` is what the harvester has counted by now."""
-        own = self._own(harvester)
         return Report(
             run=run,
             config=self._config.id,
@@ -205,15 +204,15 @@ class Tally:
             unchanged=self._unchanged,
             replaced=self._replaced,
             chunks=self._chunks,
-            sentences=own.get("sentences", 0),
+            sentences=self._sentences(harvester),
             mentions=self._mentions,
             evidence=self._evidence,
             triples=self._relations.total(),
             relations=dict(sorted(self._relations.items(), key=lambda item: (-item[1], item[0]))),
-            harvester=own,
+            harvester=dict(harvester),
             failures=tuple(self.failures),
             seconds=time.monotonic() - self._started,
         )
 
-    def _own(self, harvester: Mapping[str, int]) -> dict[str, int]:
-        return {name: count - self._before.get(name, 0) for name, count in harvester.items()}
+    def _sentences(self, harvester: Mapping[str, int]) -> int:
+        return harvester.get("sentences", 0) - self._sentences_before

@@ -338,6 +338,32 @@ def test_busy_documents_are_waited_for_and_not_read_twice(
     assert kg.graph_hash(graph) == kg.graph_hash(alone)
 
 
+def test_a_long_document_is_written_in_parts_and_its_lease_renewed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "\n\n".join(f"Marie Curie links Place{number}." for number in range(10))
+    for limits, parts in (((4, 99.0), 3), ((64, -1.0), 10), ((64, 99.0), 1)):
+        monkeypatch.setattr("harvest.job.WRITE_CHUNKS", limits[0])
+        monkeypatch.setattr("harvest.job.WRITE_SECONDS", limits[1])
+        graph = kg.open_graph("memory://")
+        calls = {"claim": 0, "write": 0}
+
+        def counted(name: str, graph: kg.GraphStore = graph, calls: dict[str, int] = calls) -> None:
+            real = getattr(graph, name)
+
+            def call(*arguments: object, **options: object) -> object:
+                calls[name] += 1
+                return real(*arguments, **options)
+
+            monkeypatch.setattr(graph, name, call)
+
+        counted("claim")
+        counted("write")
+        report = harvest_documents(graph, texts(a=text), harvester=LinkingHarvester())
+        assert report.chunks == 10
+        assert calls == {"claim": parts, "write": parts}
+
+
 class Interrupted(LinkingHarvester):
     """A user presses Ctrl-C while the ninth chunk is read."""
 
