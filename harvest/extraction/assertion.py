@@ -1,0 +1,190 @@
+"""Judge whether a sentence asserts what it says of a pair.
+
+| the sentence | example | what follows |
+|---|---|---|
+| denies it | X never played for Y · X did not marry Y · X refused to join Y | kept as negated |
+| asks | Did X found Y? | nothing |
+| makes it depend on something | If X had joined Y … · X would have joined Y | nothing |
+| doubts it | X may have founded Y · X is said to be Y's son | kept as hedged |
+| speaks of a group by its relation to X | former X engineers founded Y | nothing for X |
+| plans or wishes it | X hopes to join Y · X was asked to join Y | nothing |
+
+The words that decide are looked for where they can bear on the pair: on the dependency path, among
+what hangs from its verbs, and on the verbs above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harvest.extraction.mentions import Candidate
+from harvest.extraction.pairs import dependency_path
+
+__all__ = ["ASSERTED", "Assertion", "judge"]
+
+_NEGATIONS = frozenset("not n't never no neither nor without nobody none cannot hardly".split())
+_DENYING = frozenset(
+    """deny refuse decline fail reject refute dismiss prevent avoid disprove miss forbid prohibit
+    dispute lack""".split()
+)
+_HEDGING_VERBS = frozenset(
+    """allege rumour rumor claim suppose believe speculate suggest suspect assume presume seem
+    appear think say report purport""".split()
+)
+_HEDGES = frozenset(
+    """possibly probably perhaps allegedly reportedly supposedly presumably apparently purportedly
+    maybe seemingly reputedly likely may might could doubtful doubtfully""".split()
+)
+_WISHES = frozenset(
+    """hope want wish plan intend ask invite attempt try offer consider propose aim expect agree
+    threaten promise seek urge""".split()
+)
+_CONDITIONS = frozenset({"if", "unless", "whether", "should", "would"})
+_PASSIVE_OR_IMPERSONAL = frozenset({"nsubjpass", "expl", "auxpass"})
+#: Plural nouns that name a thing, not a group of people or things.
+_NO_GROUP = frozenset("headquarters works studios series species parents".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What a sentence does with a statement; `dropped` gives the reason when it does not make it."""
+
+    negated: bool = False
+    hedged: bool = False
+    dropped: str = ""
+
+
+ASSERTED: Final = Assertion()
+
+
+def judge(doc: Any, sentence: Any, head: Candidate, tail: Candidate) -> Assertion:
+    """Return whether `sentence` asserts, denies, doubts or does not state something of the pair."""
+    if _is_question(sentence):
+        return Assertion(dropped="question")
+    path = [token for token, _ in dependency_path(doc, head, tail)]
+    if not path:
+        left, right = sorted((head, tail))
+        path = list(doc[left.start : right.end])
+    if _is_group(path, head, doc) or _is_group(path[::-1], tail, doc):
+        return Assertion(dropped="group")
+    inside = {*range(head.start, head.end), *range(tail.start, tail.end)}
+    above = _verbs_above(path)
+    bearing = [token for token in path if token.i not in inside]
+    hanging = [
+        child
+        for token in (*bearing, *above)
+        for child in token.children
+        if child.i not in inside and child.dep_ in ("neg", "aux", "advmod", "det", "mark", "preconj")
+        and (child.dep_ != "det" or token in bearing)
+    ]
+    negated = hedged = False
+    for token in (*bearing, *hanging):
+        word = token.lower_
+        if word in _NEGATIONS and not _is_not_only(token):
+            negated = True
+        elif word in _CONDITIONS and token.dep_ in ("mark", "aux") and not _is_reported(token):
+            return Assertion(dropped="conditional")
+        elif word in _HEDGES and token.tag_ != "NNP":
+            hedged = True
+    for token in (*bearing, *above):
+        lemma = _verb(token)
+        if token.pos_ not in ("VERB", "AUX"):
+            continue
+        governs = any(child.dep_ in ("xcomp", "ccomp") for child in token.children)
+        if lemma in _DENYING and governs:
+            negated = True
+        elif lemma in _WISHES and governs:
+            return Assertion(dropped="wish")
+        elif lemma in _HEDGING_VERBS and governs and _is_impersonal(token):
+            hedged = True
+    if _is_conditional(sentence, path):
+        return Assertion(dropped="conditional")
+    return Assertion(negated=negated, hedged=hedged)
+
+
+def _verb(token: Any) -> str:
+    """Return a verb's lemma; the small lemmatiser makes "hop" of "hoped"."""
+    lemma = str(token.lemma_).lower()
+    return lemma + "e" if lemma + "e" in _WISHES | _HEDGING_VERBS | _DENYING else lemma
+
+
+def _is_question(sentence: Any) -> bool:
+    text = sentence.text.rstrip(" \n\"'”’)")
+    return bool(text.endswith("?"))
+
+
+def _verbs_above(path: list[Any]) -> list[Any]:
+    """Return the verbs that govern the top of the path: they can take the statement back.
+
+    A relative clause, a list or an adverbial clause is a statement of its own: climbing stops there.
+    """
+    top = min(path, key=lambda token: len(list(token.ancestors)))
+    found = []
+    token = top
+    while token.head.i != token.i and token.dep_ in (
+        "xcomp", "ccomp", "attr", "acomp", "prep", "pobj", "dobj", "nsubj", "nsubjpass", "agent",
+        "pcomp", "oprd", "dative",
+    ):
+        token = token.head
+        if token.pos_ in ("VERB", "AUX"):
+            found.append(token)
+    return found
+
+
+def _is_conditional(sentence: Any, path: list[Any]) -> bool:
+    """Tell whether the statement stands in an if-clause or in the main clause of one."""
+    on_path = {token.i for token in path}
+    for token in sentence:
+        if token.lower_ in ("if", "unless") and token.dep_ == "mark":
+            clause = {item.i for item in token.head.subtree}
+            main = token.head.head
+            if on_path & clause or main.i in on_path:
+                return True
+    return False
+
+
+def _is_group(path: list[Any], end: Candidate, doc: Any) -> bool:
+    """Tell whether this end only describes a group that does or undergoes something.
+
+    "former Acme engineers founded Y", "students of X moved to Y": the path climbs from the name
+    to a plural common noun, and that noun is subject, agent or object of a verb.
+    """
+    for token in path:
+        if end.start <= token.i < end.end:
+            continue
+        if token.pos_ == "ADP" or token.dep_ in ("prep", "case"):
+            continue
+        if token.tag_ == "NNS" and token.lower_ not in _NO_GROUP:
+            verb = token.head
+            if token.dep_ == "pobj" and verb.dep_ == "agent":
+                verb = verb.head
+            acts = token.dep_ in ("nsubj", "nsubjpass", "agent", "pobj", "dobj", "conj")
+            return bool(acts and verb.lemma_ not in ("be", "include") and token.i != path[-1].i)
+        return False
+    return False
+
+
+def _is_not_only(token: Any) -> bool:
+    following = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
+    return following is not None and following.lower_ in ("only", "just", "merely", "until", "least")
+
+
+def _is_reported(token: Any) -> bool:
+    """Tell whether a "would" only shifts a past ("He would later marry X", "She would go on to")."""
+    if token.lower_ != "would":
+        return False
+    near = {item.lower_ for item in token.doc[token.i + 1 : token.i + 4]}
+    perfect = "have" in near
+    return not perfect and bool(near & {"later", "eventually", "subsequently", "then", "go", "become"})
+
+
+def _is_impersonal(verb: Any) -> bool:
+    """Tell whether nobody stands for the claim: "is said to", "reportedly", "some believe"."""
+    children = list(verb.children)
+    if _verb(verb) in ("seem", "appear"):
+        return True
+    return any(child.dep_ in _PASSIVE_OR_IMPERSONAL for child in children) or any(
+        child.dep_ == "nsubj" and child.lower_ in ("some", "many", "it", "sources", "historians", "scholars")
+        for child in children
+    )

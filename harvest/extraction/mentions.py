@@ -1,0 +1,238 @@
+"""Find what a sentence talks about: names, dates, numbers, and phrases that may be a tail.
+
+A `Candidate` is a range of tokens with a label:
+
+| label | what | from |
+|---|---|---|
+| PERSON, ORG, GPE, … | a named entity | the pipeline's entity recogniser |
+| NAME | a capitalised noun phrase that the recogniser missed, or the document's title | tagger |
+| DATE | a date with an ISO value | `dates` |
+| CARDINAL, QUANTITY, MONEY, PERCENT | a number or an amount | the recogniser |
+| CONCEPT | a common noun phrase ("theoretical physics", "painter") | noun chunks |
+| PRONOUN | he, she, his, her, him | tagger |
+
+Names are cleaned by moving their borders ("the", titles such as "Dr.", possessive 's), so that a
+span still equals its quote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harvest.extraction.dates import find_dates
+
+__all__ = ["NAMED", "VALUES", "Candidate", "find_candidates", "subject_phrase"]
+
+#: Labels of things with a name.
+NAMED = frozenset(
+    """PERSON NORP FAC ORG GPE LOC PRODUCT EVENT WORK_OF_ART LAW LANGUAGE NAME""".split()
+)
+#: Labels of literal values.
+VALUES = frozenset({"DATE", "CARDINAL", "QUANTITY", "MONEY", "PERCENT"})
+PRONOUNS = frozenset({"he", "she", "his", "her", "him", "hers"})
+
+_LEADING = frozenset("the a an his her its their our my this that these those some".split())
+_HONORIFICS = frozenset("mr mrs ms miss dr prof professor".split())
+_EDGES = frozenset("'s ’s ' ’ \" “ ” , . ; : ( ) [ ] - – — / & `` ''".split())
+_INSIDE_NAMES = frozenset("of the de la le du des von van der den and for in".split())
+_NO_NAME = re.compile(r"^[\W\d_]*$")
+#: Longest concept phrase in words; longer ones are descriptions, not names of ideas.
+_CONCEPT_WORDS = 3
+_MODIFIERS = frozenset({"compound", "amod", "nmod"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Candidate:
+    """A range of tokens of a parsed block that may be the head or the tail of a relation."""
+
+    start: int
+    end: int
+    label: str
+    #: ISO value of a date, digits of a number; "" for names.
+    value: str = ""
+
+    def overlaps(self, other: Candidate) -> bool:
+        """Tell whether the two share a token."""
+        return self.start < other.end and other.start < self.end
+
+
+def find_candidates(
+    doc: Any, *, title: str = "", definition: bool = False, concepts: bool = True
+) -> list[Candidate]:
+    """Return the candidates of a parsed block, sorted by place.
+
+    Args:
+        doc: the block, parsed by spaCy.
+        title: the document's title; where it occurs in the block it is a name.
+        definition: the block opens the document, so the phrase before its first "is", "was", "("
+            or "," is taken as the name of what the document is about.
+        concepts: whether common noun phrases are wanted (some relation's tail may be one).
+    """
+    taken = [False] * len(doc)
+    found: list[Candidate] = []
+
+    def add(start: int, end: int, label: str, value: str = "") -> None:
+        if start < end and not any(taken[start:end]):
+            taken[start:end] = [True] * (end - start)
+            found.append(Candidate(start, end, label, value))
+
+    for span in _title_spans(doc, title):
+        add(*span, _label_of(doc, *span))
+    if definition:
+        phrase = subject_phrase(doc)
+        if phrase is not None:
+            add(*phrase, _label_of(doc, *phrase))
+    for date in find_dates(doc.text):
+        covered = doc.char_span(*date.span, alignment_mode="expand")
+        if covered is None or _is_part_of_name(covered, date.value):
+            continue
+        add(covered.start, covered.end, "DATE", date.value)
+    for entity in doc.ents:
+        if entity.label_ in NAMED:
+            start, end = trim(doc, entity.start, entity.end)
+            if start < end and not _NO_NAME.match(doc[start:end].text):
+                add(start, end, entity.label_)
+        elif entity.label_ in VALUES and entity.label_ != "DATE":
+            value = _number(entity.text) if entity.label_ == "CARDINAL" else entity.text
+            if value:
+                add(entity.start, entity.end, entity.label_, value)
+    for start, end in _proper_runs(doc, taken):
+        add(start, end, "NAME")
+    for token in doc:
+        if token.lower_ in PRONOUNS and token.pos_ in ("PRON", "DET"):
+            add(token.i, token.i + 1, "PRONOUN")
+    if concepts:
+        found.extend(_concepts(doc, taken))
+    return sorted(set(found))
+
+
+def trim(doc: Any, start: int, end: int) -> tuple[int, int]:
+    """Return the token range without articles, titles of address, quotes and possessive 's.
+
+    "The" stays where it is part of a name: capitalised inside a sentence.
+    """
+    while start < end:
+        token = doc[start]
+        word = token.lower_.rstrip(".")
+        article = word in _LEADING and (token.is_sent_start or token.text.islower())
+        if article or word in _HONORIFICS or token.text in _EDGES or token.is_space:
+            start += 1
+        else:
+            break
+    while end > start and (doc[end - 1].text in _EDGES or doc[end - 1].is_space):
+        end -= 1
+    # "Acme (" without its closing bracket.
+    text = doc[start:end].text
+    if text.count("(") != text.count(")"):
+        for index in range(start, end):
+            if doc[index].text in "()":
+                return (start, index) if index > start else (index + 1, end)
+    return start, end
+
+
+def subject_phrase(doc: Any) -> tuple[int, int] | None:
+    """Return the token range of the capitalised phrase that opens a block, or nothing.
+
+    It ends before the first "is", "was", "are", "were", "(", "," or "–", has at most ten words
+    and is not a pronoun, a determiner alone or a clause with a verb.
+    """
+    for end, token in enumerate(doc):
+        if end > 10 or token.is_sent_start and end > 0:
+            return None
+        if token.lower_ in ("is", "was", "are", "were") or token.text in ("(", ",", "–"):
+            break
+    else:
+        return None
+    start, end = trim(doc, 0, end)
+    words = [word for word in doc[start:end] if not word.is_punct]
+    if (
+        not words
+        or not (words[0].text[0].isupper() or words[0].text[0].isdigit())
+        or words[0].pos_ in ("PRON", "ADP", "SCONJ", "ADV", "CCONJ")
+        or any(word.pos_ in ("VERB", "AUX") and not word.text[0].isupper() for word in words)
+        or words[0].ent_type_ == "DATE"
+    ):
+        return None
+    return start, end
+
+
+def _title_spans(doc: Any, title: str) -> Iterator[tuple[int, int]]:
+    name = re.sub(r"\s*\([^)]*\)$", "", title).strip()
+    if len(name) < 3:
+        return
+    first = f"[{re.escape(name[0].upper())}{re.escape(name[0].lower())}]"
+    pattern = re.compile(rf"(?<!\w){first}{re.escape(name[1:])}(?!\w)")
+    for match in pattern.finditer(doc.text):
+        span = doc.char_span(*match.span(), alignment_mode="contract")
+        if span is not None and len(span):
+            yield trim(doc, span.start, span.end)
+
+
+def _label_of(doc: Any, start: int, end: int) -> str:
+    """Return the recogniser's label of most of the range, or NAME."""
+    labels = [token.ent_type_ for token in doc[start:end] if token.ent_type_ in NAMED]
+    if not labels or 2 * len(labels) < end - start:
+        return "NAME"
+    return max(sorted(set(labels)), key=labels.count)
+
+
+def _is_part_of_name(span: Any, value: str) -> bool:
+    """Tell whether a bare year stands inside a name ("Windows 2000", "the 1936 Olympics")."""
+    if len(value) != 4:
+        return False
+    token = span[0]
+    if token.ent_type_ in NAMED:
+        return True
+    return bool(token.i and token.nbor(-1).pos_ == "PROPN" and token.dep_ == "nummod")
+
+
+def _number(text: str) -> str:
+    digits = text.replace(",", "")
+    return digits if re.fullmatch(r"[-+]?\d+(?:\.\d+)?", digits) else ""
+
+
+def _proper_runs(doc: Any, taken: list[bool]) -> Iterator[tuple[int, int]]:
+    """Yield runs of proper nouns outside the entities that were found."""
+    index = 0
+    while index < len(doc):
+        if taken[index] or doc[index].pos_ != "PROPN" or not doc[index].text[0].isupper():
+            index += 1
+            continue
+        end = index + 1
+        while end < len(doc) and not taken[end]:
+            token = doc[end]
+            if token.pos_ == "PROPN" and not token.is_sent_start:
+                end += 1
+            elif (
+                token.lower_ in ("of", "the", "de", "von", "van", "for")
+                and end + 1 < len(doc)
+                and not taken[end + 1]
+                and doc[end + 1].pos_ == "PROPN"
+            ):
+                end += 2
+            else:
+                break
+        start, stop = trim(doc, index, end)
+        text = doc[start:stop].text
+        if len(text) > 1 and text[0].isupper() and not _NO_NAME.match(text):
+            yield start, stop
+        index = max(end, index + 1)
+
+
+def _concepts(doc: Any, taken: list[bool]) -> Iterator[Candidate]:
+    """Yield the common noun phrases: each head noun with zero to two of its left modifiers."""
+    for chunk in doc.noun_chunks:
+        head = chunk.root
+        if head.pos_ != "NOUN" or taken[head.i] or not head.text[0].isalpha():
+            continue
+        start = head.i
+        yield Candidate(start, head.i + 1, "CONCEPT")
+        while start > chunk.start and head.i - start + 1 < _CONCEPT_WORDS:
+            token = doc[start - 1]
+            if taken[token.i] or token.dep_ not in _MODIFIERS or token.pos_ in ("NUM", "DET"):
+                break
+            start -= 1
+            yield Candidate(start, head.i + 1, "CONCEPT")
