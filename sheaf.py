@@ -28,6 +28,7 @@ class Mounted(NamedTuple):
 
 #: The commands in the order of a first session.
 COMMANDS: Final[Mapping[str, Mounted]] = {
+    "demo": Mounted("harvest.demo", "app", "Do all of the below on the sample articles."),
     "harvest": Mounted("harvest.commands", "app", "Turn documents into triples with evidence."),
     "query": Mounted("kg.commands", "app", "Answer a read-only Cypher statement."),
     "train": Mounted("retrieval.commands", "app", "Train the encoder on the graph's own links."),
