@@ -96,9 +96,10 @@
           dx[i] += u * force; dy[i] += v * force;
           dx[j] -= u * force; dy[j] -= v * force;
         }
-        // A pull to the middle, so that parts without a link between them stay together.
-        dx[i] -= x[i] * 1.2 * k;
-        dy[i] -= y[i] * 1.2 * k;
+        // A pull to the middle, so that parts without a link between them stay together: with it
+        // and the repulsion alone, nodes fill a disc of radius 1 / √2 evenly.
+        dx[i] -= x[i] * 2;
+        dy[i] -= y[i] * 2;
       }
       for (const [i, j] of pairs) {
         const u = x[i] - x[j], v = y[i] - y[j], force = Math.sqrt(u * u + v * v) / k;
