@@ -183,7 +183,7 @@
         "background-color": "data(color)", "shape": "data(shape)", "width": "data(size)",
         "height": "data(size)", "border-width": 1.5, "border-color": "#1c2126",
         "border-opacity": 0.55, "label": "data(label)", "font-size": "data(font)", "color": "#1c2126",
-        "font-family": "system-ui, 'Noto Sans', 'DejaVu Sans', sans-serif",
+        "font-family": 'system-ui, "Noto Sans", "DejaVu Sans", sans-serif',
         "text-valign": "bottom", "text-margin-y": 3, "text-wrap": "wrap", "text-max-width": 110,
         "text-outline-color": "#ffffff", "text-outline-width": 2.5, "min-zoomed-font-size": 6,
       } },
@@ -293,6 +293,10 @@
       if (centre && !near.empty()) {
         cy.fit(near, 80);
         if (cy.zoom() > 1.4) { cy.zoom(1.4); cy.center(near); }
+      } else if (!near.empty()) {
+        // The panel may have opened over what was clicked.
+        const box = near.filter(".chosen").renderedBoundingBox();
+        if (box.x2 > cy.width() || box.y2 > cy.height()) cy.center(near);
       }
     }
     history.replaceState(null, "", known ? `#${id}` : location.pathname + location.search);
@@ -307,16 +311,17 @@
   // --------------------------------------------------------------------------------- search
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const index = data.nodes.map((node) => [node, [node.name, ...node.aliases].map(plain)]);
+  const NO_MATCH = 3;
   const place = (names, words) => {
+    // Equal, begins a word, stands in a word; the better linked first among equals.
     if (names.some((name) => name === words)) return 0;
-    if (names[0].startsWith(words)) return 1;
-    if (names.some((name) => name.startsWith(words) || name.includes(" " + words))) return 2;
-    return names.some((name) => name.includes(words)) ? 3 : 9;
+    if (names.some((name) => (" " + name).includes(" " + words))) return 1;
+    return names.some((name) => name.includes(words)) ? 2 : NO_MATCH;
   };
   function find() {
     const words = plain($("query").value.trim());
     const found = words === "" ? [] : index.map(([node, names]) => [place(names, words), node])
-      .filter(([rank]) => rank < 9).sort((one, other) => one[0] - other[0]).slice(0, 8);
+      .filter(([rank]) => rank < NO_MATCH).sort((one, other) => one[0] - other[0]).slice(0, 8);
     const items = found.map(([, node]) => el("li", {}, el("button", { type: "button", class: "row",
       click: () => pick(node) }, el("span", { class: "type", text: node.type }), node.name)));
     if (words !== "" && !items.length) {
