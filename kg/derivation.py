@@ -51,6 +51,7 @@ __all__ = [
     "derive_triples",
     "fuse",
     "independent_source",
+    "predicted_only",
     "resolve",
     "statement_key",
 ]
@@ -201,7 +202,7 @@ def derive(
     triples, stated = derive_triples(
         statements, canonical, relation_names=relation_names, configs=configs
     )
-    predicted = _predicted_only(predictions, canonical, entities, triples, relation_names)
+    predicted = predicted_only(predictions, canonical, entities, triples, relation_names)
     return Derivation(entities, triples, canonical, stated, predicted)
 
 
@@ -416,14 +417,22 @@ def statement_key(
     return _RelationMap(relation_names).ends(head, phrase, tail)
 
 
-def _predicted_only(
+def predicted_only(
     predictions: Iterable[Prediction],
     canonical: Mapping[str, str],
-    entities: Mapping[str, Entity],
-    triples: Mapping[str, Triple],
+    entities: Collection[str],
+    triples: Collection[str],
     relation_names: Iterable[RelationName],
 ) -> list[Prediction]:
-    """Return predictions between existing ends that no evidence supports."""
+    """Return predictions between existing ends that no evidence supports, best score first.
+
+    Args:
+        predictions: in raw ids.
+        canonical: raw entity id → entity id; an id that is missing stands for itself.
+        entities: ids of the entities that exist.
+        triples: ids of the triples that evidence supports.
+        relation_names: the relation map.
+    """
     relations = _RelationMap(relation_names)
     found: list[Prediction] = []
     for prediction in predictions:

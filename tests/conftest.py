@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.neo4j_server import USER, Neo4jUnavailable, start
+from tests.neo4j_server import USER, Neo4jUnavailable, empty_database, start
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -31,7 +31,7 @@ def neo4j_uri() -> Iterator[str]:
         if chosen:
             patch.setenv("NEO4J_USERNAME", os.environ.get("SHEAF_TEST_NEO4J_USERNAME", USER))
             patch.setenv("NEO4J_PASSWORD", os.environ.get("SHEAF_TEST_NEO4J_PASSWORD", ""))
-            _refuse_unless_empty(chosen)
+            _refuse_unlessempty_database(chosen)
             yield chosen
             return
         try:
@@ -54,9 +54,9 @@ def neo4j_driver(neo4j_uri: str) -> Iterator[Driver]:
 @pytest.fixture
 def neo4j_graph(neo4j_uri: str, neo4j_driver: Driver) -> Iterator[str]:
     """The address of an empty Neo4j database; it is emptied again after the test."""
-    _empty(neo4j_driver)
+    empty_database(neo4j_driver)
     yield neo4j_uri
-    _empty(neo4j_driver)
+    empty_database(neo4j_driver)
 
 
 def _driver(uri: str) -> Driver:
@@ -66,14 +66,7 @@ def _driver(uri: str) -> Driver:
     return GraphDatabase.driver(uri, auth=auth)
 
 
-def _empty(driver: Driver) -> None:
-    with driver.session() as session:
-        session.run(
-            "MATCH (n) CALL { WITH n DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS"
-        ).consume()
-
-
-def _refuse_unless_empty(uri: str) -> None:
+def _refuse_unlessempty_database(uri: str) -> None:
     with _driver(uri) as driver:
         nodes = driver.execute_query("MATCH (n) RETURN count(n)").records[0][0]
     if nodes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, LiteralString
+from typing import Any, ClassVar, Final, LiteralString
 
 from kg.derivation import resolve
 from kg.errors import KgError, NotFound
@@ -41,6 +41,10 @@ EVIDENCE_OF_TRIPLE: Final = "MATCH ()-[s:STATES]->() WHERE s.triple_id = $id RET
 class DerivedAnswers(ABC):
     """Mixin: derived records and counts, read from the property graph."""
 
+    #: A store whose indexes allow something faster may say so.
+    triple_query: ClassVar[LiteralString] = TRIPLE
+    entity_of_raw_query: ClassVar[LiteralString] = ENTITY_OF_RAW
+
     @abstractmethod
     def _query(
         self, cypher: LiteralString, parameters: Mapping[str, Any] | None = None
@@ -56,12 +60,12 @@ class DerivedAnswers(ABC):
         found: Entity | Literal | Triple | None = None
         if id.startswith("e_"):
             found = self._entity(ENTITY, id) or self._entity(ENTITY, self._merged(id))
-            found = found or self._entity(ENTITY_OF_RAW, id)
+            found = found or self._entity(self.entity_of_raw_query, id)
         elif id.startswith("l_"):
             rows = self._query(LITERAL, {"id": id})
             found = shape.literal_from(rows[0][0].properties) if rows else None
         elif id.startswith("t_"):
-            rows = self._query(TRIPLE, {"id": id})
+            rows = self._query(self.triple_query, {"id": id})
             found = Triple(*rows[0]) if rows else None
         if found is None:
             raise NotFound(

@@ -20,7 +20,7 @@ def open_graph(uri: str | Path, *, create: bool = True) -> GraphStore:
         uri: a path is an embedded graph, the default; `memory://` lives as long as the process;
             the rest is a Neo4j server, whose user, password and database come from
             `NEO4J_USERNAME`, `NEO4J_PASSWORD` and `NEO4J_DATABASE`.
-        create: make the embedded graph if there is none.
+        create: make the graph if there is none.
 
     Raises:
         StoreError: if the address is wrong or the store cannot be opened; see its leaves.
@@ -45,7 +45,7 @@ def open_graph(uri: str | Path, *, create: bool = True) -> GraphStore:
     if re.fullmatch(r"(bolt|neo4j)(\+s|\+ssc)?", scheme[1]):
         from kg.store.neo4j import Neo4jStore
 
-        return Neo4jStore(address)
+        return Neo4jStore(address, create=create)
     raise StoreError(
         f"{address!r} has the unknown scheme {scheme[1]}://: a graph is a path, memory://, "
         "bolt://… or neo4j://… (also +s, +ssc)"

@@ -269,9 +269,11 @@ class StoreContract:
     def test_one_batch_or_many_give_the_same_hash(
         self, new_graph: Callable[[], GraphStore]
     ) -> None:
-        one, many = new_graph(), new_graph()
+        one = new_graph()  # a server may have room for one graph only
         fill(one, first_batch())
-        batch = first_batch()
+        at_once = graph_hash(one)
+        one.close()
+        batch, many = first_batch(), new_graph()
         run = many.begin_run(CONFIG).id
         many.write(Batch(documents=batch.documents, chunks=batch.chunks), run=run)
         for part in batch.mentions:
@@ -279,8 +281,7 @@ class StoreContract:
         for claim in batch.evidence:
             many.write(Batch(evidence=(claim,)), run=run)
         many.write(Batch(relation_names=NAMES), run=run)
-        assert graph_hash(one) == graph_hash(many)
-        one.close()
+        assert graph_hash(many) == at_once
         many.close()
 
     @pytest.mark.parametrize(
@@ -511,9 +512,10 @@ class StoreContract:
         assert graph.stats().documents == 2
         report = graph.supersede(FIRST.id, CONFIG.id)
         assert (report.documents, report.mentions) == (1, 1)
+        found = graph_hash(graph)
         alone = new_graph()
         fill(alone, first_batch())
-        assert graph_hash(graph) == graph_hash(alone)
+        assert graph_hash(alone) == found
         alone.close()
 
     def test_newer_version_supersedes_its_own_evidence_only(self, graph: GraphStore) -> None:
