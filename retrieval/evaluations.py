@@ -8,8 +8,6 @@ not printed here.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -27,6 +25,7 @@ from retrieval.protocols import (
 )
 from retrieval.ranking import TIE_GAP_WARNING, Ranks, rank
 from retrieval.training import Progress, TrainingOptions, train, untrained
+from retrieval.training import threads as use_threads
 from retrieval.triple_data import SplitName, TripleData, load_folder
 
 __all__ = ["EncoderName", "evaluate", "figures", "link_prediction"]
@@ -91,7 +90,7 @@ def link_prediction(
     )
     data = load_folder(folder, split=split, text=text)
     asked = questions(data, PROTOCOL_OF_SPLIT[split], part)
-    with _threads(threads):
+    with use_threads(threads):
         return evaluate(
             data, asked, options=options, dim=dim, min_count=min_count, progress=progress
         ) | {
@@ -229,18 +228,3 @@ def _bootstrap(ranks: Ranks, *, seed: int) -> dict[str, Any]:
         "high": round(float(high), 6),
         "resamples": RESAMPLES,
     }
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Use this many threads inside, and what was set before afterwards."""
-    import torch
-
-    if number < 1:
-        raise QueryShapeError(f"threads is {number}; give 1 or more")
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -79,7 +79,7 @@ class GraphModel:
             digest.update(self.encoder.fingerprint.encode())
             digest.update(json.dumps(self.relations).encode())
             for part in (self.scorer.scale, self.scorer.offset):
-                digest.update(part.contiguous().numpy().tobytes())
+                digest.update(np.ascontiguousarray(part).tobytes())
             self.fingerprint = digest.hexdigest()
 
     def refresh(self, snapshot: GraphSnapshot) -> Refreshed:

@@ -20,23 +20,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from retrieval.calibration import Calibrations
+from retrieval.calibration import Calibration, Calibrations, log_odds
 from retrieval.errors import NothingToPredict, QueryShapeError
 from retrieval.evaluations import EncoderName, figures
 from retrieval.floors import popularity_ranks
 from retrieval.graph_model import GraphModel
 from retrieval.graph_snapshot import GraphSnapshot, entity_text
 from retrieval.protocols import Questions, questions
-from retrieval.ranking import Ranks, exact_scores, rank
-from retrieval.training import TrainingOptions, train, untrained
+from retrieval.ranking import Ranks, rank
+from retrieval.training import TrainingOptions, threads, train, untrained
 from retrieval.triple_data import IntArray, TripleData
 from retrieval.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
     from retrieval.encoders.bag_of_words import BagOfWordsEncoder
-    from retrieval.ranking import FloatArray, Vectors
+    from retrieval.ranking import Vectors
     from retrieval.scoring import RelationScorer
     from retrieval.training import Progress
 
@@ -141,16 +142,18 @@ def train_graph(
     )
     trial = _Trial(data, _options(len(data.train), epochs, seed), dim, progress)
     fit, dev, held = _split(data.train, seed=seed)
-    min_count, choice = trial.choose(fit, dev)
     calibration = Calibrations.unfitted()
     ranks = floor = None
-    if len(held):
-        asked = questions(replace(data, train=fit, dev=dev, test=held), "transductive")
-        parts = trial.train(fit, min_count)
-        ranks = trial.ranks(parts, asked)
-        floor = popularity_ranks(asked, fit, relations=len(data.relations))
-        calibration = _calibrate(parts, asked, data, snapshot)
-    final = trial.train(data.train, min_count)
+    # The products of a small graph are too small to share between threads.
+    with threads(1 if len(data.train) <= SMALL else None):
+        min_count, choice = trial.choose(fit, dev)
+        if len(held):
+            asked = questions(replace(data, train=fit, dev=dev, test=held), "transductive")
+            parts = trial.train(fit, min_count)
+            ranks = trial.ranks(parts, asked)
+            floor = popularity_ranks(asked, fit, relations=len(data.relations))
+            calibration = _calibrate(parts, asked, data, snapshot)
+        final = trial.train(data.train, min_count)
     model = GraphModel(
         encoder=final.encoder,
         scorer=final.scorer,
@@ -262,32 +265,39 @@ def _calibrate(
 ) -> Calibrations:
     """Fit the curves on held-out links, against the wrong answers that `predict` would consider.
 
-    Wrong answers are drawn from the entities of the target's own types, because `predict` offers
-    no others.
+    Wrong answers are entities of the target's own types, because `predict` offers no others. If
+    there are many, a sample stands for all by its weight.
     """
-    by_types: dict[tuple[str, ...], IntArray] = {}
     types = [snapshot.entities[id].types or ("",) for id in data.entities]
+    of_type: dict[str, IntArray] = {}
     random = np.random.default_rng(0)
-    rows, columns, true = [], [], []
+    queries = parts.scorer.queries(parts.vectors[asked.sources], asked.relations)
     known_rows, known_ids = asked.known
-    for question in range(len(asked.sources)):
-        target = int(asked.targets[question])
-        own = types[target]
-        if own not in by_types:
-            fitting = [row for row, found in enumerate(types) if own[0] in found]
-            by_types[own] = np.array(fitting, np.int64)
+    odds, cosines, true, times, backwards = [], [], [], [], []
+    for question, target in enumerate(asked.targets.tolist()):
+        own = types[target][0]
+        if own not in of_type:
+            fitting = [row for row, found in enumerate(types) if own in found]
+            of_type[own] = np.array(fitting, np.int64)
         first, last = np.searchsorted(known_rows, [question, question + 1])
         hidden = np.concatenate([known_ids[first:last], [target, asked.sources[question]]])
-        wrong = np.setdiff1d(by_types[own], hidden)
-        if len(wrong) > WRONG_ANSWERS:
-            wrong = random.choice(wrong, WRONG_ANSWERS, replace=False)
-        rows.append(np.full(len(wrong) + 1, question))
-        columns.append(np.concatenate([[target], wrong]))
-        true.append(np.arange(len(wrong) + 1) == 0)
-    question_rows = np.concatenate(rows)
-    queries = parts.scorer.queries(parts.vectors[asked.sources], asked.relations)
-    scores: FloatArray = exact_scores(
-        queries[question_rows], parts.vectors[np.concatenate(columns)]
-    )
-    backwards = asked.relations[question_rows] >= len(data.relations)
-    return Calibrations.fit(scores, np.concatenate(true), backwards)
+        candidates = np.concatenate([[target], np.setdiff1d(of_type[own], hidden)])
+        scores = parts.vectors[candidates] @ queries[question]
+        wrong = len(candidates) - 1
+        seen = np.arange(1, wrong + 1)
+        if wrong > WRONG_ANSWERS:
+            seen = random.choice(seen, WRONG_ANSWERS, replace=False)
+        chosen = np.concatenate([[0], seen])
+        odds.append(log_odds(scores)[chosen])
+        cosines.append(scores[chosen].astype(np.float64))
+        true.append(chosen == 0)
+        times.append(np.where(chosen == 0, 1.0, wrong / max(1, len(seen))))
+        backwards.append(np.full(len(chosen), asked.relations[question] >= len(data.relations)))
+    heads = np.concatenate(backwards)
+    columns = [np.concatenate(parts) for parts in (odds, cosines, true, times)]
+
+    def curve(chosen: npt.NDArray[np.bool_]) -> Calibration:
+        z, s, right, weight = (column[chosen] for column in columns)
+        return Calibration.fit(z, s, right, times=weight)
+
+    return Calibrations(tails=curve(~heads), heads=curve(heads))

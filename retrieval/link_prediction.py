@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kg.records import Batch, Config, Entity, Prediction, Triple
+from retrieval.calibration import log_odds
 from retrieval.errors import NothingToPredict, NotTrained, QueryShapeError
 from retrieval.graph_model import GraphModel
 from retrieval.graph_snapshot import GraphSnapshot, Side
@@ -36,6 +37,9 @@ __all__ = ["PredictedLink", "Support", "TrainReport", "predict", "train"]
 
 #: Known links shown beside a prediction.
 SUPPORTS: Final = 3
+
+#: Best candidates that share the odds of a question; those behind them hold next to none.
+RIVALS: Final = 1000
 
 #: Version of the harvester that predictions are written by.
 VERSION: Final = "1"
@@ -145,9 +149,14 @@ def predict(
     hidden = _known_answers(snapshot, asking, name, wanted)
     candidates = allowed(snapshot, name, wanted, types)
     query = model.query(vector, name, backwards=not for_tails)
-    answers = model.index.search(query, k=k, allowed=[id for id in candidates if id not in hidden])
+    answers = model.index.search(
+        query, k=max(k, RIVALS), allowed=[id for id in candidates if id not in hidden]
+    )
+    cosines = np.array([score for _, score in answers])
+    curve = model.calibration.of(backwards=not for_tails)
+    probabilities = curve.probability(log_odds(cosines), cosines).tolist()
     links = []
-    for place, (id, score) in enumerate(answers, start=1):
+    for place, (id, score) in enumerate(answers[:k], start=1):
         found = snapshot.entities[id]
         links.append(
             PredictedLink(
@@ -156,7 +165,7 @@ def predict(
                 tail=found if for_tails or asking is None else asking,
                 head_text=head_text or "",
                 score=round(score, 6),
-                probability=round(model.calibration.probability(score, backwards=not for_tails), 4),
+                probability=round(probabilities[place - 1], 4),
                 rank=place,
             )
         )

@@ -5,18 +5,21 @@ to what it says already in other words. So a proposal joins two entities of type
 of the relation that no link joins yet in either direction: it is no self-loop, no inverse and no
 second name of a link there is. A relation whose heads have one tail each (or tails one head) gets
 no second one. It is judged from both ends: its probability is the geometric mean of "tail given
-head" and "head given tail". Each end stands in one proposal of a relation, so that one hub does
-not fill the list.
+head" and "head given tail", each times about the share of right answers that had a lower cosine,
+since most questions that can be asked of a graph have no missing answer. Each end stands in one
+proposal of a relation, so that one hub does not fill the list.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retrieval.calibration import Calibration, log_odds
 from retrieval.errors import NothingToPredict, QueryShapeError
 from retrieval.graph_model import GraphModel
 from retrieval.graph_snapshot import GraphSnapshot, Side
@@ -24,8 +27,12 @@ from retrieval.link_prediction import PredictedLink, allowed, ready_model, with_
 
 if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
+    from retrieval.ranking import FloatArray, Vectors
 
 __all__ = ["propose"]
+
+#: Questions whose table of scores is in memory at a time.
+BLOCK: Final = 256
 
 #: Share of a relation's heads with one tail only from which it counts as functional, and the
 #: fewest heads to tell from.
@@ -65,10 +72,11 @@ def propose(
         raise NothingToPredict(f"{graph.uri} holds no link to learn from")
     model = ready_model(graph, snapshot, model)
     degree: Counter[str] = Counter()
-    joined: set[tuple[str, str]] = set()
+    joined: dict[str, set[str]] = defaultdict(set)
     for triple in snapshot.triples:
         degree.update((triple.head, triple.tail))
-        joined.update(((triple.head, triple.tail), (triple.tail, triple.head)))
+        joined[triple.head].add(triple.tail)
+        joined[triple.tail].add(triple.head)
     relations = [name for name in snapshot.relations() if name in model.relations]
     found: list[tuple[float, float, str, str, str]] = []
     share = max(1, PROPOSAL_QUESTIONS // max(1, len(relations)))
@@ -122,7 +130,7 @@ def _best_pairs(
     relation: str,
     heads: Sequence[str],
     tails: Sequence[str],
-    joined: set[tuple[str, str]],
+    joined: Mapping[str, set[str]],
     *,
     keep: int,
 ) -> list[tuple[float, float, str, str, str]]:
@@ -130,37 +138,68 @@ def _best_pairs(
     if not heads or not tails:
         return []
     number = model.relations.index(relation)
-    head_vectors = model.vectors(list(heads))
+    head_vectors, tail_vectors = model.vectors(list(heads)), model.vectors(list(tails))
     forward = model.scorer.queries(head_vectors, np.full(len(heads), number))
-    # The nearest few tails of each head are enough: each end is used once in a relation.
+    inverse = np.full(len(tails), number + len(model.relations))
+    backward = model.scorer.queries(tail_vectors, inverse)
+    # Each end is used once in a relation, so the best few tails of each head are enough.
     width = min(len(tails), keep)
-    answers = model.index.search_many(forward, k=width, allowed=tails)
-    pairs = [
-        (row, tail, score)
-        for row, found in enumerate(answers)
-        for tail, score in found
-        if tail != heads[row] and (heads[row], tail) not in joined
-    ]
-    if not pairs:
-        return []
-    tail_ids = sorted({tail for _, tail, _ in pairs})
-    place = {id: row for row, id in enumerate(tail_ids)}
-    backward = model.scorer.queries(
-        model.vectors(tail_ids), np.full(len(tail_ids), number + len(model.relations))
-    )
-    rows = np.array([row for row, _, _ in pairs])
-    columns = np.array([place[tail] for _, tail, _ in pairs])
-    reverse = np.einsum("ij,ij->i", head_vectors[rows], backward[columns])
-    probability = model.calibration.probability
+    pairs: dict[tuple[int, int], tuple[float, float]] = {}
+    for first, scores, chances in _tables(
+        forward, tail_vectors, heads, tails, joined, model.calibration.tails
+    ):
+        best = np.argsort(-chances, axis=1, kind="stable")[:, :width]
+        for row, columns in enumerate(best.tolist()):
+            for column in columns:
+                if np.isfinite(scores[row, column]):
+                    found = float(chances[row, column]), float(scores[row, column])
+                    pairs[first + row, column] = found
+    asked = sorted({column for _, column in pairs})
+    place = {column: row for row, column in enumerate(asked)}
+    back = np.empty((len(asked), len(heads)), np.float32)
+    for first, _, chances in _tables(
+        backward[asked],
+        head_vectors,
+        [tails[column] for column in asked],
+        heads,
+        joined,
+        model.calibration.heads,
+    ):
+        back[first : first + len(chances)] = chances
     scored = [
         (
-            (probability(score) * probability(other, backwards=True)) ** 0.5,
+            math.sqrt(chance * float(back[place[column], row])),
             score,
             heads[row],
             relation,
-            tail,
+            tails[column],
         )
-        for (row, tail, score), other in zip(pairs, reverse.tolist(), strict=True)
+        for (row, column), (chance, score) in pairs.items()
     ]
     scored.sort(key=lambda pair: (-pair[0], pair[2:]))
     return scored[: 4 * keep]
+
+
+def _tables(
+    queries: Vectors,
+    candidates: Vectors,
+    asking: Sequence[str],
+    answers: Sequence[str],
+    joined: Mapping[str, set[str]],
+    curve: Calibration,
+) -> Iterator[tuple[int, Vectors, FloatArray]]:
+    """Yield first row, cosines and probabilities [rows, candidates] of blocks of questions.
+
+    Pairs that are joined already, and an entity with itself, are no candidates: cosine −∞, p 0.
+    """
+    place = {id: column for column, id in enumerate(answers)}
+    for first in range(0, len(queries), BLOCK):
+        scores = queries[first : first + BLOCK] @ candidates.T
+        for row, id in enumerate(asking[first : first + BLOCK]):
+            for other in (id, *joined.get(id, ())):
+                if other in place:
+                    scores[row, place[other]] = -np.inf
+        open_ = np.isfinite(scores)
+        cosines = np.where(open_, scores, 0.0)
+        chances = curve.probability(log_odds(scores), cosines) * curve.typicality(cosines)
+        yield first, scores, np.where(open_, chances, 0.0)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RelationScorer"]
 
+#: Length below which a query counts as zero.
+SHORTEST: Final = 1e-12
+
 #: Standard deviation of a − 1 and of c before training.
 INITIAL_SCALE: Final = 0.1
 
@@ -37,46 +40,33 @@ class RelationScorer:
     (2, 8)
     """
 
-    def __init__(self, scale: Tensor, offset: Tensor) -> None:
+    def __init__(self, scale: Vectors, offset: Vectors) -> None:
         self.scale = scale
         self.offset = offset
 
     @classmethod
     def untrained(cls, *, relations: int, dim: int, seed: int = 0) -> RelationScorer:
         """Return a ~ 1 + N(0, .1) and c ~ N(0, .1) for `relations` relations and their inverses."""
-        import torch
-
-        generator = torch.Generator().manual_seed(seed)
+        random = np.random.default_rng(seed)
         shape = (2 * relations, dim)
-        scale = 1 + INITIAL_SCALE * torch.randn(shape, generator=generator)
-        offset = INITIAL_SCALE * torch.randn(shape, generator=generator)
-        return cls(scale, offset)
+        scale = 1 + INITIAL_SCALE * random.standard_normal(shape, np.float32)
+        offset = INITIAL_SCALE * random.standard_normal(shape, np.float32)
+        return cls(scale.astype(np.float32), offset.astype(np.float32))
 
     @property
     def relations(self) -> int:
         """Number of relations R, inverses not counted."""
         return int(self.scale.shape[0]) // 2
 
-    def forward(self, heads: Tensor, relations: Tensor) -> Tensor:
-        """Return the queries [n, d] of heads [n, d] and relations [n]; differentiable."""
-        from torch.nn import functional
-
-        moved = heads * self.scale[relations] + self.offset[relations]
-        return functional.normalize(moved, dim=1)
-
     def queries(self, heads: Vectors, relations: IntArray) -> Vectors:
         """Return the queries of heads [n, d] and relations [n] (r + R asks backwards), [n, d]."""
-        import torch
-
-        with torch.no_grad():
-            made = self.forward(
-                torch.from_numpy(np.ascontiguousarray(heads)), torch.from_numpy(relations)
-            )
-        return made.numpy()
+        moved = heads * self.scale[relations] + self.offset[relations]
+        lengths = np.sqrt(np.einsum("ij,ij->i", moved, moved))[:, None]
+        return np.asarray(moved / np.maximum(lengths, SHORTEST), np.float32)
 
     def save(self, folder: Path) -> None:
         """Write `scorer.safetensors` into a folder, which is made if needed."""
-        from safetensors.torch import save_file
+        from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file({"scale": self.scale, "offset": self.offset}, folder / "scorer.safetensors")
@@ -89,7 +79,7 @@ class RelationScorer:
             ModelFileError: if the file is missing or damaged.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.numpy import load_file
 
         try:
             parts = load_file(folder / "scorer.safetensors")
@@ -98,3 +88,10 @@ class RelationScorer:
             raise ModelFileError(
                 f"the scorer in {folder} cannot be read ({error}); train again"
             ) from error
+
+
+def moved_heads(heads: Tensor, scale: Tensor, offset: Tensor, relations: Tensor) -> Tensor:
+    """Return what `RelationScorer.queries` returns, differentiable in heads, scale and offset."""
+    from torch.nn import functional
+
+    return functional.normalize(heads * scale[relations] + offset[relations], dim=1, eps=SHORTEST)

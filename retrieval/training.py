@@ -14,20 +14,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from retrieval.encoders.bag_of_words import BagOfWordsEncoder, Features, bag
-from retrieval.errors import NonFiniteScores, NothingToPredict
+from retrieval.errors import NonFiniteScores, NothingToPredict, QueryShapeError
 from retrieval.known_links import KnownLinks, with_inverses
 from retrieval.losses.info_nce import info_nce
 from retrieval.row_adam import RowAdam
-from retrieval.scoring import RelationScorer
+from retrieval.scoring import RelationScorer, moved_heads
 from retrieval.triple_data import IntArray
 
-__all__ = ["Progress", "TrainingOptions", "TrainingResult", "train", "untrained"]
+__all__ = ["Progress", "TrainingOptions", "TrainingResult", "threads", "train", "untrained"]
 
 
 class Progress(Protocol):
@@ -99,39 +100,38 @@ def train(
     links = with_inverses(triples, scorer.relations)
     known = KnownLinks.of([triples], relations=scorer.relations)
     steps = options.epochs * -(-len(links) // options.batch)
-    words = RowAdam(encoder.weights)
-    relation_parameters = [scorer.scale.requires_grad_(), scorer.offset.requires_grad_()]
-    relations = torch.optim.Adam(relation_parameters, lr=options.learning_rate)
+    # Both share memory with the arrays of encoder and scorer, which are so trained in place.
+    words = RowAdam(torch.from_numpy(encoder.weights))
+    scale = torch.from_numpy(scorer.scale).requires_grad_()
+    offset = torch.from_numpy(scorer.offset).requires_grad_()
+    relations = torch.optim.Adam([scale, offset], lr=options.learning_rate)
     batches = _Batches(features, known, len(encoder.vocabulary))
     loss_sum = 0.0
     last_epoch = steps - steps // options.epochs
-    try:
-        for step, chosen in enumerate(_shuffled(links, options)):
-            rate = options.learning_rate * _schedule(step, steps, options.warm_up)
-            batch = batches.make(chosen)
-            rows = torch.from_numpy(batch.rows)
-            part = words.gather(rows)
-            vectors = bag(part, batch.features)
-            queries = scorer.forward(vectors[batch.heads], torch.from_numpy(chosen[:, 1]))
-            loss = info_nce(
-                queries @ vectors.T,
-                torch.from_numpy(batch.tails),
-                temperature=options.temperature,
-                known=(torch.from_numpy(batch.known_rows), torch.from_numpy(batch.known_columns)),
-            )
-            relations.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            relations.param_groups[0]["lr"] = rate
-            relations.step()
-            words.step(rows, part, lr=rate)
-            if step >= last_epoch:
-                loss_sum += loss.item()
-            if progress is not None:
-                progress(step + 1, steps, "training")
-    finally:
-        for parameter in relation_parameters:
-            parameter.requires_grad_(False)
-            parameter.grad = None
+    for step, chosen in enumerate(_shuffled(links, options)):
+        rate = options.learning_rate * _schedule(step, steps, options.warm_up)
+        batch = batches.make(chosen)
+        rows = torch.from_numpy(batch.rows)
+        part = words.gather(rows)
+        vectors = bag(part, batch.features)
+        queries = moved_heads(
+            vectors[batch.heads], scale, offset, torch.from_numpy(chosen[:, 1].copy())
+        )
+        loss = info_nce(
+            queries @ vectors.T,
+            torch.from_numpy(batch.tails),
+            temperature=options.temperature,
+            known=(torch.from_numpy(batch.known_rows), torch.from_numpy(batch.known_columns)),
+        )
+        relations.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        relations.param_groups[0]["lr"] = rate
+        relations.step()
+        words.step(rows, part, lr=rate)
+        if step >= last_epoch:
+            loss_sum += loss.item()
+        if progress is not None:
+            progress(step + 1, steps, "training")
     loss_mean = loss_sum / max(1, steps - last_epoch)
     if not np.isfinite(loss_mean):
         raise NonFiniteScores(
@@ -139,6 +139,25 @@ def train(
             f"temperature {options.temperature}; lower the rate or raise the temperature"
         )
     return TrainingResult(steps, loss_mean, time.process_time() - started)
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Use this many threads for matrix products inside; None leaves the number as it is.
+
+    Raises:
+        QueryShapeError: for a number below 1.
+    """
+    import torch
+
+    if number is not None and number < 1:
+        raise QueryShapeError(f"threads is {number}; give 1 or more")
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,12 @@ GRAM: Final = 4
 #: Standard deviation of the embeddings before training.
 INITIAL_SCALE: Final = 0.1
 
+#: Length below which a sum counts as zero (no known feature).
+SHORTEST: Final = 1e-12
+
+#: Texts encoded at a time, so that their features fit in memory.
+BLOCK: Final = 1024
+
 #: Version of the files that `save` writes.
 FORMAT: Final = 1
 
@@ -100,7 +106,7 @@ class BagOfWordsEncoder:
 
     name: Final = "bow"
 
-    def __init__(self, vocabulary: Sequence[str], weights: Tensor, *, min_count: int) -> None:
+    def __init__(self, vocabulary: Sequence[str], weights: Vectors, *, min_count: int) -> None:
         if weights.shape[0] != len(vocabulary):
             raise ModelFileError(f"{weights.shape=} does not fit {len(vocabulary)=}")
         self.vocabulary = tuple(vocabulary)
@@ -120,14 +126,13 @@ class BagOfWordsEncoder:
             min_count: entities that a feature must occur in.
             seed: of the initial embeddings.
         """
-        import torch
-
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(set(features_of(text)))
         vocabulary = sorted(feature for feature, count in counts.items() if count >= min_count)
-        generator = torch.Generator().manual_seed(seed)
-        weights = torch.empty(len(vocabulary), dim).normal_(0, INITIAL_SCALE, generator=generator)
+        random = np.random.default_rng(seed)
+        weights = random.standard_normal((len(vocabulary), dim), np.float32)
+        weights *= INITIAL_SCALE
         return cls(vocabulary, weights, min_count=min_count)
 
     @property
@@ -141,7 +146,7 @@ class BagOfWordsEncoder:
         digest = blake2b(digest_size=16)
         digest.update(json.dumps([FORMAT, WORDS, SPELLED_WORDS, GRAM, self.dim]).encode())
         digest.update("\n".join(self.vocabulary).encode())
-        digest.update(self.weights.contiguous().numpy().tobytes())
+        digest.update(np.ascontiguousarray(self.weights).tobytes())
         return digest.hexdigest()
 
     def features(self, texts: Iterable[str]) -> Features:
@@ -163,17 +168,23 @@ class BagOfWordsEncoder:
 
     def encode_features(self, features: Features) -> Vectors:
         """Return the vectors of texts whose features are known already, [n, dim] float32."""
-        import torch
-
-        with torch.no_grad():
-            return bag(self.weights, features).numpy()
+        sums = np.zeros((len(features), self.dim), np.float32)
+        for start in range(0, len(features), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(features)))
+            part = features.take(rows)
+            full = rows[np.diff(part.offsets) > 0]
+            if len(full):
+                first = features.offsets[full] - features.offsets[start]
+                sums[full] = np.add.reduceat(self.weights[part.values], first, axis=0)
+        lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))[:, None]
+        return np.asarray(sums / np.maximum(lengths, SHORTEST), np.float32)
 
     def save(self, folder: Path) -> None:
         """Write `encoder.safetensors` and `encoder.json` into a folder, which is made if needed."""
-        from safetensors.torch import save_file
+        from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({"weights": self.weights.contiguous()}, folder / "encoder.safetensors")
+        save_file({"weights": np.ascontiguousarray(self.weights)}, folder / "encoder.safetensors")
         description = {
             "format": FORMAT,
             "encoder": self.name,
@@ -192,7 +203,7 @@ class BagOfWordsEncoder:
             ModelFileError: if a file is missing, damaged or of another format.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.numpy import load_file
 
         try:
             description = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
@@ -213,14 +224,12 @@ class BagOfWordsEncoder:
 def bag(weights: Tensor, features: Features) -> Tensor:
     """Return normalise(mean of the embeddings) for each text, [n, d]; differentiable in `weights`.
 
-    Numerics: the mean's divisor cancels in the normalisation, so the sum is normalised; lengths
-    below 1e-12 (no known feature) stay zero.
+    The training twin of `encode_features`. The mean's divisor cancels in the normalisation, so the
+    sum is normalised.
     """
     import torch
     from torch.nn import functional
 
-    if not weights.shape[0]:
-        return torch.zeros(len(features), weights.shape[1])
     sums = functional.embedding_bag(
         torch.from_numpy(features.values),
         weights,
@@ -228,4 +237,4 @@ def bag(weights: Tensor, features: Features) -> Tensor:
         mode="sum",
         include_last_offset=True,
     )
-    return functional.normalize(sums, dim=1)
+    return functional.normalize(sums, dim=1, eps=SHORTEST)
