@@ -19,13 +19,14 @@ from typing import Any, LiteralString
 
 from grafeo import GrafeoDB, GrafeoError
 
-from kg.errors import LimitReached, NotFound, QueryError, StoreError, StoreForeign
+from kg.errors import NotFound, QueryError, StoreError, StoreForeign
 from kg.records import Batch, Config, Run, Task
 from kg.store import guard
 from kg.store.answers import DerivedAnswers
 from kg.store.embedded import reading, removing, writing
 from kg.store.embedded.projection import ENGINE_VERSION, open_projection
 from kg.store.embedded.record import Record
+from kg.store.limits import out_of_time, within
 from kg.store.protocol import (
     Capabilities,
     Claim,
@@ -150,20 +151,9 @@ class EmbeddedStore(DerivedAnswers):
         """Answer a guarded, read-only Cypher statement."""
         guard.check(cypher)
         bounds = limits or Limits()
-        columns, rows = self._run(cypher, parameters, bounds.seconds)
-        if len(rows) > bounds.rows:
-            raise LimitReached(
-                f"the query returns {len(rows):,} rows, the limit is {bounds.rows:,}: "
-                "add LIMIT to it, or raise the limit"
-            )
-        answer = Rows(columns, tuple(tuple(map(_plain, row)) for row in rows))
-        size = sum(_characters(value) for row in answer for value in row)
-        if size > bounds.characters:
-            raise LimitReached(
-                f"the query returns {size:,} characters, the limit is {bounds.characters:,}: "
-                "return fewer properties, or raise the limit"
-            )
-        return answer
+        columns, rows = self._run(cypher, parameters, bounds)
+        plain = (tuple(map(_plain, row)) for row in rows)
+        return Rows(columns, tuple(within(plain, bounds)))
 
     def stats(self) -> Stats:
         """Return the counts of the graph."""
@@ -194,7 +184,7 @@ class EmbeddedStore(DerivedAnswers):
         return [tuple(map(_plain, row)) for row in rows]
 
     def _run(
-        self, cypher: str, parameters: Mapping[str, Any] | None, seconds: float | None
+        self, cypher: str, parameters: Mapping[str, Any] | None, limits: Limits | None
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         engine = self._caught_up()
         arguments = dict(parameters or {})
@@ -208,12 +198,10 @@ class EmbeddedStore(DerivedAnswers):
                 reason = " ".join(str(error).split())
                 raise QueryError(f"the query cannot be run: {reason}") from None
 
-        if seconds is None:
-            return ask()
-        return self._within(seconds, ask)
+        return ask() if limits is None else self._in_time(limits, ask)
 
-    def _within[T](self, seconds: float, ask: Callable[[], T]) -> T:
-        """Run `ask` for at most `seconds`. The engine cannot be stopped, so it is left behind."""
+    def _in_time[T](self, limits: Limits, ask: Callable[[], T]) -> T:
+        """Run `ask` in time or leave it behind, because the engine cannot be stopped."""
         answers: SimpleQueue[T | QueryError] = SimpleQueue()
 
         def work() -> None:
@@ -224,13 +212,10 @@ class EmbeddedStore(DerivedAnswers):
 
         threading.Thread(target=work, daemon=True).start()
         try:
-            answer = answers.get(timeout=seconds)
+            answer = answers.get(timeout=limits.seconds)
         except Empty:
             self._engine, self._engine_counter = None, -1
-            raise LimitReached(
-                f"the query ran longer than {seconds:g} s: make it more specific (a label, a "
-                "name, LIMIT on the matched part), or raise the limit"
-            ) from None
+            raise out_of_time(limits) from None
         if isinstance(answer, QueryError):
             raise answer
         return answer
@@ -289,17 +274,3 @@ def _plain(value: Any) -> Any:
 
 def _properties(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: item for key, item in value.items() if not key.startswith("_")}
-
-
-def _characters(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, (Node, Relationship)):
-        return sum(_characters(item) for item in value.properties.values())
-    if isinstance(value, GraphPath):
-        return sum(map(_characters, (*value.nodes, *value.relationships)))
-    if isinstance(value, Mapping):
-        return sum(_characters(item) for item in value.values())
-    if isinstance(value, (list, tuple)):
-        return sum(map(_characters, value))
-    return 8
