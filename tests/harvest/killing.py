@@ -162,10 +162,12 @@ def _look(ordeal: Ordeal, uri: str, log: Path) -> None:
 def _make(name: str, delay: float) -> Harvester:
     if name == "text":
         import torch
+
         from harvest.extraction.harvester import TextHarvester
 
         torch.set_num_threads(1)
-        return TextHarvester()
+        extractor: Harvester = TextHarvester()
+        return extractor
     from tests.harvest.linking import LinkingHarvester
 
     return LinkingHarvester(delay=delay)

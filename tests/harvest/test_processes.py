@@ -55,6 +55,29 @@ def test_five_kills_change_nothing_on_neo4j(neo4j_graph: str, tmp_path: Path) ->
     endure(neo4j_graph, tmp_path, kills=5, seed=5, documents=40)
 
 
+@pytest.mark.slow
+def test_two_kills_of_the_real_extractor_change_nothing(tmp_path: Path) -> None:
+    people = "Marie Curie|Lise Meitner|Niels Bohr|Enrico Fermi|Otto Hahn".split("|")
+    places = "Warsaw|Vienna|Copenhagen|Rome|Frankfurt|Paris|Berlin|Stockholm".split("|")
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(40):
+        person, place = people[number % 5], places[number % 8]
+        (folder / f"{number:02}.txt").write_text(
+            f"{person} was born in {place} in 18{50 + number}. {person.split()[1]} married "
+            f"{people[(number + 1) % 5]} and never worked for the University of {place}.",
+        )
+    uri, other = str(tmp_path / "my.kg"), str(tmp_path / "other.kg")
+    ordeal = killing.kill_and_resume(
+        uri, folder, tmp_path / "log", kills=2, seed=2, harvester="text", step=8
+    )
+    whole = killing.finish(killing.start(other, folder, tmp_path / "other", harvester="text"))
+    assert whole["triples"] > 20
+    assert hash_of(uri) == hash_of(other)
+    assert ordeal.kills == 2 and ordeal.read_again == []
+    assert len(ordeal.extractions) == ordeal.counts[-1] == 40
+
+
 def share(uri: str, tmp_path: Path, *, documents: int) -> None:
     folder = write_folder(tmp_path / "docs", documents=documents, paragraphs=6)
     log = tmp_path / "log"
