@@ -121,6 +121,8 @@ class VectorIndex:
     ) -> list[tuple[str, float]]:
         """Return the `k` nearest (id, cosine), best first, equal ones in order of id.
 
+        Of equal ones at the end of the list those that came first are taken.
+
         Args:
             query: [dim].
             k: number of answers, fewer if there are not so many.
