@@ -27,6 +27,13 @@ __all__ = ["DocumentNames", "NamedEntity"]
 #: Pronouns look back over this many sentences.
 LOOK_BACK = 2
 _SURNAME_LABELS = frozenset({"PERSON", "NAME", "ORG", "WORK_OF_ART", "PRODUCT"})
+#: Words of prizes and institutions, which small recognisers take for people.
+NOT_A_PERSON = re.compile(
+    r"\b(?:Prize|Award|Medal|Order|Universit\w+|Colleges?|Institut\w+|School|Academ\w+|Laborator\w+|"
+    r"Labs?|Compan\w+|Corporation|Society|Observatory|Hospital|Ministry|Museum|Party|Foundation|"
+    r"Association|Council|Inc|Ltd|Street|Station|River|Island|Church|Cathedral|Park|Bridge|Castle|"
+    r"County|Records|Films?|Pictures|Entertainment|Festival|Cup|League|Army|Navy)\b"
+)
 _PARTICLES = frozenset("von van de der den la le du di da bin al el".split())
 _SUFFIXES = frozenset("jr jr. sr sr. ii iii iv".split())
 
@@ -54,8 +61,14 @@ class NamedEntity:
 
     @property
     def is_person(self) -> bool:
-        """Tell whether most mentions look like a person."""
-        return self.label == "PERSON"
+        """Tell whether most mentions look like a person, or the name begins with a given name."""
+        if NOT_A_PERSON.search(self.name):
+            return False
+        return self.label == "PERSON" or (
+            self.label not in ("GPE", "LOC", "FAC", "NORP")
+            and len(self.name.split()) in (2, 3)
+            and bool(_gender(self.name))
+        )
 
 
 class DocumentNames:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -95,7 +95,9 @@ def training_sentences(
     for plan in plans:
         for corpus, label, swapped in plan.sources:
             wanted[corpus, label].append((plan.head.name, swapped))
-    for sentence in (*_tekgen(data / TEKGEN / "train", wanted), *_fewrel(data / FEWREL, wanted)):
+    tekgen = list(_tekgen(data / TEKGEN / "train", wanted))
+    casing = Casing(sentence.text for sentence in tekgen)
+    for sentence in (*tekgen, *_fewrel(data / FEWREL, wanted, casing)):
         if sentence_key(sentence.text) not in forbidden:
             yield sentence
     yield from synthetic_sentences(seed=seed)
@@ -157,12 +159,41 @@ def _loose(form: str) -> str:
     return pattern
 
 
+class Casing:
+    """Which words are written with a capital, learned from cased sentences.
+
+    The FewRel file is all lower case. Word states do not see case, but the entity recogniser does,
+    and the other names of a sentence are what its unrelated pairs are made of.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._capital: Counter[str] = Counter()
+        self._lower: Counter[str] = Counter()
+        for text in texts:
+            for word in re.findall(r"(?<=[\w,] )[^\W\d_]+", text):
+                (self._capital if word[0].isupper() else self._lower)[word.lower()] += 1
+
+    def is_name(self, word: str, *, count: int) -> bool:
+        """Tell whether a lower-cased word that occurs `count` times is a name's."""
+        if self._capital[word] or self._lower[word]:
+            return self._capital[word] > self._lower[word]
+        # Words that neither set knows well are names, unless they end as English words do.
+        return count <= 4 and word.isalpha() and len(word) > 2 and not _ENDING.search(word)
+
+
 def _fewrel(
-    file: Path, wanted: Mapping[tuple[str, str], list[tuple[str, bool]]]
+    file: Path, wanted: Mapping[tuple[str, str], list[tuple[str, bool]]], casing: Casing
 ) -> Iterator[Sentence]:
-    for label, rows in json.loads(file.read_text("utf-8")).items():
+    data = json.loads(file.read_text("utf-8"))
+    counts = Counter(token for rows in data.values() for row in rows for token in row["tokens"])
+    for label, rows in data.items():
         for row in rows:
-            text, head, tail = _restored(row["tokens"], row["h"][2][0], row["t"][2][0])
+            names = {
+                index
+                for index, token in enumerate(row["tokens"])
+                if casing.is_name(token, count=counts[token])
+            }
+            text, head, tail = _restored(row["tokens"], row["h"][2][0], row["t"][2][0], names)
             triples = tuple(
                 (tail, name, head) if swapped else (head, name, tail)
                 for name, swapped in wanted.get(("fewrel", label), ())
@@ -171,16 +202,18 @@ def _fewrel(
                 yield Sentence(text, (head, tail), triples, False, "fewrel")
 
 
+_ENDING = re.compile(
+    r"(?:ing|ed|ly|er|est|ion|ions|ment|ments|ness|ity|ies|ous|ive|able|ible|al|ic|ism|ist|ists|"
+    r"ant|ent|ate|ates|ise|ize|ful|less|ship|ers|ors|ives|ings|ways|like|ance|ence|ures?)$"
+)
 _LOWER = frozenset("of the and in de la le du des von van der a an for on at to".split())
 
 
-def _restored(tokens: list[str], head: list[int], tail: list[int]) -> tuple[str, Span, Span]:
-    """Return the sentence with capitals at its start and on the words of both names.
-
-    The file is all lower case. Word states do not see case, the parser does; the names are the only
-    words that are known to be names.
-    """
-    named = {*head, *tail}
+def _restored(
+    tokens: list[str], head: list[int], tail: list[int], names: set[int]
+) -> tuple[str, Span, Span]:
+    """Return the sentence with capitals at its start and on the words of names."""
+    named = {*head, *tail, *names}
     text = ""
     places: list[Span] = []
     for index, token in enumerate(tokens):

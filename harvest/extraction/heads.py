@@ -26,9 +26,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harvest.errors import HarvestError
+from harvest.extraction.pairs import PARTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from harvest.extraction.mentions import Candidate
+    from harvest.extraction.pairs import SentenceView
 
 __all__ = ["RelationHead", "RelationHeads", "WeightsMissing", "phrase_key"]
 
@@ -89,7 +93,53 @@ class RelationHeads:
         self, dense: NDArray[np.float32], hashed: Sequence[Sequence[int]]
     ) -> NDArray[np.float32]:
         """Return the probability of every relation for every pair, [pairs, relations]."""
-        logits = self.logits(dense, hashed)
+        return self._calibrated(self.logits(dense, hashed))
+
+    def read(
+        self, view: SentenceView, pairs: Sequence[tuple[Candidate, Candidate]]
+    ) -> NDArray[np.float32]:
+        """Return `probabilities` of pairs of one sentence, several times faster.
+
+        The dense vector is five means of word states, and means and W are linear: so every word is
+        multiplied once with the five parts of W, and pairs take means of the products.
+        """
+        import torch
+
+        w, b, e, v, c = self._folded
+        hidden_size = b.shape[0]
+        products = torch.from_numpy(view.states) @ w  # [words, 5 * hidden]
+        count = w.shape[1] // hidden_size
+        means = np.zeros((count, len(pairs), len(view.states)), np.float32)
+        buckets: list[int] = []
+        offsets: list[int] = []
+        for row, (head, tail) in enumerate(pairs):
+            for part, rows in enumerate(view.parts(head, tail)):
+                if rows:
+                    means[part, row, rows] = 1.0 / len(rows)
+            offsets.append(len(buckets))
+            buckets += view.hashed(head, tail)
+        blocks = products.view(len(view.states), count, hidden_size).permute(1, 0, 2)
+        hidden = torch.bmm(torch.from_numpy(means), blocks.contiguous()).sum(dim=0) + b
+        hidden += torch.nn.functional.embedding_bag(
+            torch.tensor(buckets), e, torch.tensor(offsets), mode="sum"
+        )
+        return self._calibrated((torch.relu(hidden) @ v + c).numpy())
+
+    @cached_property
+    def _folded(self) -> tuple[Any, Any, Any, Any, Any]:
+        """Return W [width, 5 * hidden] and b with mean and deviation folded in, and E, V, c."""
+        import torch
+
+        t = self.tensors
+        scaled = t["W"] / t["sigma"][:, None]
+        b = t["b"] - (t["mu"] / t["sigma"]) @ t["W"]
+        parts = scaled.reshape(PARTS, -1, scaled.shape[1])  # [5, width, hidden]
+        w = parts.transpose(1, 0, 2).reshape(parts.shape[1], -1)
+        return tuple(  # type: ignore[return-value]
+            torch.from_numpy(np.ascontiguousarray(x)) for x in (w, b, t["E"], t["V"], t["c"])
+        )
+
+    def _calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         slope, offset = self.calibration
         margin = slope * (logits[:, 1:] - logits[:, :1]) + offset
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -30, 30))), np.float32)

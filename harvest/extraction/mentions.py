@@ -93,7 +93,7 @@ def find_candidates(
     for entity in doc.ents:
         if entity.label_ in NAMED:
             start, end = trim(doc, entity.start, entity.end)
-            if start < end and not _NO_NAME.match(doc[start:end].text):
+            if start < end and any(char.isupper() for char in doc[start:end].text):
                 add(start, end, entity.label_)
         elif entity.label_ in VALUES and entity.label_ != "DATE":
             value = _number(entity.text) if entity.label_ == "CARDINAL" else entity.text

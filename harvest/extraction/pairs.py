@@ -13,9 +13,10 @@ is another pair.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
@@ -35,20 +36,26 @@ _WINDOW = 4
 _LONGEST_BETWEEN = 14
 
 
-@dataclass(frozen=True, slots=True)
 class SentenceView:
     """A parsed sentence with its word states, from which pairs are read.
 
-    `start` and `end` are the sentence's tokens in `doc`; `states` has one row per token.
+    Args:
+        doc: the parsed block.
+        start: first token of the sentence.
+        end: token behind its last one.
+        states: word states, one row per token of the sentence.
     """
 
-    doc: Any
-    start: int
-    end: int
-    states: NDArray[np.float32]
+    def __init__(self, doc: Any, start: int, end: int, states: NDArray[np.float32]) -> None:
+        self.doc = doc
+        self.start = start
+        self.end = end
+        self.states = states
+        # Every pair of the sentence reads the same words.
+        self._word = {token.i: _word(token) for token in doc[start:end]}
 
-    def dense(self, head: Candidate, tail: Candidate) -> NDArray[np.float32]:
-        """Return the dense vector [5 * width] of a pair of this sentence."""
+    def parts(self, head: Candidate, tail: Candidate) -> tuple[list[int], ...]:
+        """Return the rows of `states` whose means are the five parts of the dense vector."""
         left, right = sorted((head, tail))
         inside = {*range(head.start, head.end), *range(tail.start, tail.end)}
         between = range(left.end, right.start)
@@ -62,56 +69,74 @@ class SentenceView:
             )
             if index not in inside and index not in between
         ]
-        return np.concatenate(
-            [
-                self._mean(range(head.start, head.end)),
-                self._mean(range(tail.start, tail.end)),
-                self._mean(between),
-                self._mean([index for index in path if index not in inside]),
-                self._mean(around),
-            ]
+        chosen: tuple[Iterable[int], ...] = (
+            range(head.start, head.end),
+            range(tail.start, tail.end),
+            between,
+            [index for index in path if index not in inside],
+            around,
+        )
+        return tuple(
+            [index - self.start for index in part if self.start <= index < self.end]
+            for part in chosen
         )
 
-    def _mean(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        rows = [index - self.start for index in tokens if self.start <= index < self.end]
-        if not rows:
-            return np.zeros(self.states.shape[1], np.float32)
-        return cast("NDArray[np.float32]", self.states[rows].mean(axis=0))
+    def dense(self, head: Candidate, tail: Candidate) -> NDArray[np.float32]:
+        """Return the dense vector [5 * width] of a pair of this sentence."""
+        nothing = np.zeros(self.states.shape[1], np.float32)
+        means = [
+            self.states[rows].mean(axis=0) if rows else nothing for rows in self.parts(head, tail)
+        ]
+        return np.concatenate(means)
 
     def hashed(self, head: Candidate, tail: Candidate) -> list[int]:
         """Return the sorted buckets of the pair's words."""
-        doc = self.doc
         order = "<" if head < tail else ">"
         left, right = sorted((head, tail))
         names = [f"order:{order}", f"labels:{head.label}{order}{tail.label}"]
         names += [f"head:{head.label}", f"tail:{tail.label}"]
-        between = _words(doc, left.end, right.start)
+        between = self._words(left.end, right.start)
         for word in between[:_LONGEST_BETWEEN]:
             names += [f"b:{word}", f"b{order}:{word}"]
-        names += [
-            f"bb{order}:{a}_{b}" for a, b in zip(between, between[1:], strict=False)
-        ][:_LONGEST_BETWEEN]
+        names += [f"bb{order}:{a}_{b}" for a, b in pairwise(between)][:_LONGEST_BETWEEN]
         if len(between) <= 5:
             names.append(f"all{order}:{'_'.join(between)}")
         names.append(f"distance{order}:{min(len(between), 16).bit_length()}")
-        path = dependency_path(doc, head, tail)
+        path = dependency_path(self.doc, head, tail)
         arcs = []
         for token, arc in path:
-            word = _word(token)
+            word = self._at(token.i)
             names += [f"p:{word}", f"p{arc}:{word}:{token.dep_}"]
             arcs.append(f"{token.dep_}{arc}")
         names.append(f"arcs:{'_'.join(arcs)}")
         if len(path) <= 5:
-            inner = [_word(token) for token, _ in path if not _inside(token.i, head, tail)]
+            inner = [self._at(token.i) for token, _ in path if not _inside(token.i, head, tail)]
             names.append(f"path{order}:{'_'.join(inner)}")
         for side, edge in (("h", head), ("t", tail)):
             for offset in (1, 2):
                 before, after = edge.start - offset, edge.end + offset - 1
                 if before >= self.start:
-                    names.append(f"{side}-{offset}:{_word(doc[before])}")
+                    names.append(f"{side}-{offset}:{self._at(before)}")
                 if after < self.end:
-                    names.append(f"{side}+{offset}:{_word(doc[after])}")
-        return sorted({crc32(name.encode()) % BUCKETS for name in names})
+                    names.append(f"{side}+{offset}:{self._at(after)}")
+        return sorted({_bucket(name) for name in names})
+
+    def _at(self, index: int) -> str:
+        return self._word[index] if index in self._word else _word(self.doc[index])
+
+    def _words(self, start: int, end: int) -> list[str]:
+        """Return the words of a range, runs of equal ones (the tokens of a name) once."""
+        words: list[str] = []
+        for index in range(start, end):
+            word = self._at(index)
+            if not words or words[-1] != word:
+                words.append(word)
+        return words
+
+
+@lru_cache(maxsize=100_000)
+def _bucket(name: str) -> int:
+    return crc32(name.encode()) % BUCKETS
 
 
 def dependency_path(doc: Any, head: Candidate, tail: Candidate) -> list[tuple[Any, str]]:
@@ -151,12 +176,3 @@ def _word(token: Any) -> str:
     if token.like_num or token.text[:1].isdigit():
         return "#"
     return str(token.lemma_ or token.text).lower()
-
-
-def _words(doc: Any, start: int, end: int) -> list[str]:
-    words: list[str] = []
-    for token in doc[start:end]:
-        word = _word(token)
-        if not words or words[-1] != word:
-            words.append(word)
-    return words

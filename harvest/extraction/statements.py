@@ -78,6 +78,9 @@ class Scorer:
         self.encoder = encoder
         self.types = types
         self.count = count
+        self._ends = sorted(
+            {(p.relation.head, True) for p in plan} | {(p.relation.tail, False) for p in plan}
+        )
 
     def statements(self, sentences: Sequence[ReadSentence]) -> list[Statement]:
         """Return the statements of a chunk's sentences, in reading order."""
@@ -100,11 +103,14 @@ class Scorer:
         result: dict[tuple[Placed, Placed], list[PlannedRelation]] = {}
         if len(sentence.placed) < 2:
             return result
+        fitting: dict[tuple[str, bool], list[Placed]] = {}
+        for type_name, is_head in self._ends:
+            fitting[type_name, is_head] = [
+                p for p in sentence.placed if self._fits(p, type_name, is_head=is_head)
+            ]
         for planned in self.plan:
-            heads = [p for p in sentence.placed if self._fits(p, planned.relation.head, is_head=True)]
-            if not heads:
-                continue
-            tails = [p for p in sentence.placed if self._fits(p, planned.relation.tail)]
+            heads = fitting[planned.relation.head, True]
+            tails = fitting[planned.relation.tail, False]
             for head in heads:
                 for tail in tails:
                     if (
@@ -120,12 +126,17 @@ class Scorer:
         self.count["pairs"] += len(result)
         return result
 
-    def _fits(self, placed: Placed, type_name: str, *, is_head: bool = False) -> bool:
+    def _fits(self, placed: Placed, type_name: str, *, is_head: bool) -> bool:
+        if is_head and placed.candidate.label == "CONCEPT":
+            return False  # what common nouns are said to be is no fact about a thing
         kind = self.types.kind(type_name)
         label = placed.candidate.label
         if label in NAMED and placed.entity is not None:
             # A name is read as most of the document's mentions of it are.
-            label = placed.entity.label if kind in ("person", "organization", "place") else label
+            if kind == "person" and placed.entity.is_person:
+                label = "PERSON"
+            elif kind in ("person", "organization", "place"):
+                label = placed.entity.label
         if kind == "country":
             if label == "NORP":
                 return not is_head and bool(country_of(placed.surface))
@@ -150,10 +161,8 @@ class Scorer:
                     directed.setdefault((tail, head) if planned.swapped else (head, tail), len(directed))
         probabilities = np.zeros((0, 0), np.float32)
         if directed:
-            probabilities = self.heads.probabilities(
-                np.stack([view.dense(a.candidate, b.candidate) for a, b in directed]),
-                [view.hashed(a.candidate, b.candidate) for a, b in directed],
-            )
+            ends = [(first.candidate, second.candidate) for first, second in directed]
+            probabilities = self.heads.read(view, ends)
         for (head, tail), relations in pairs.items():
             for planned in relations:
                 if planned.column >= 0:
