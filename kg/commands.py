@@ -213,6 +213,8 @@ def undo(
     if json:
         print_json({"runs": rows})
     elif rows:
+        for row in rows:
+            row |= {key: str(row[key])[:19].replace("T", " ") for key in ("started", "finished")}
         print_table(tuple(rows[0]), (tuple(row.values()) for row in rows))
         typer.echo("undo one with: sheaf undo GRAPH RUN", err=True)
     else:

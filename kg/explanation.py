@@ -108,6 +108,8 @@ class SourceReader:
         self._graph = graph
         self._configs: dict[str, Config] = {}
         self._chunks: dict[str, Chunk] = {}
+        #: Raw entity → the entity it became.
+        self._entities: dict[str, str] = {}
         #: Document id → title, uri, and its text while it is the latest one.
         self._documents: dict[str, tuple[str, str]] = {}
         self._text: tuple[str, str] = ("", "")
@@ -140,7 +142,7 @@ class SourceReader:
                 before, after = text[max(0, start - context) : start], text[end : end + context]
             head_span = _within(evidence.head_span, start)
             tail_span = _within(evidence.tail_span, start)
-            if self._graph.get(evidence.head).id != head:
+            if self._entity(evidence.head) != head:
                 head_span, tail_span = tail_span, head_span
         return Source(
             evidence=evidence.id,
@@ -159,6 +161,11 @@ class SourceReader:
             hedged=evidence.hedged,
             time=evidence.time,
         )
+
+    def _entity(self, raw: str) -> str:
+        if raw not in self._entities:
+            self._entities[raw] = self._graph.get(raw).id
+        return self._entities[raw]
 
     def _config(self, id: str) -> Config:
         if id not in self._configs:

@@ -75,7 +75,7 @@ class Picture:
     entities: tuple[Entity, ...]
     links: tuple[Link, ...]
     values: tuple[Link, ...] = ()
-    #: Of the whole graph: entities, triples, predictions, documents.
+    #: Of the whole graph: entities, linked (those in any triple), triples, predictions, documents.
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -126,7 +126,7 @@ def gather(graph: GraphStore, *, limit: int = 300) -> Picture:
             head=guess.head,
             tail=guess.tail,
             relation=guess.relation,
-            label=_words(guess.predicate),
+            label=_words(guess.relation.lower()),
             score=guess.score,
             model=guess.model,
         )
@@ -135,6 +135,7 @@ def gather(graph: GraphStore, *, limit: int = 300) -> Picture:
     ]
     counts = {
         "entities": stats.entities,
+        "linked": len(linked),
         "triples": stats.triples,
         "predictions": len(guesses),
         "documents": stats.documents,
@@ -212,10 +213,12 @@ def _payload(picture: Picture) -> dict[str, Any]:
         facts[value.head].append(_link_payload(value))
     return {
         "counts": {
-            "entities": picture.counts.get("entities", len(picture.entities)),
-            "triples": picture.counts.get("triples", len(picture.links) + len(picture.values)),
-            "predictions": picture.counts.get("predictions", 0),
-            "documents": picture.counts.get("documents", 0),
+            "entities": len(picture.entities),
+            "linked": len(picture.entities),
+            "triples": len(picture.links) + len(picture.values),
+            "predictions": 0,
+            "documents": 0,
+            **picture.counts,
         },
         "types": [
             {"name": name, "count": roots[name], "color": marks[name][0], "shape": marks[name][1]}

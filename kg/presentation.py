@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,10 @@ __all__ = ["cell", "clean", "console", "explained", "plain", "print_json", "prin
 
 #: Width of tables that go to a file or a pipe, in characters.
 PIPE_WIDTH: Final = 160
+#: A word up to this length is kept on one line, which every id is.
+WORD_WIDTH: Final = 40
+#: A column that is folded has at least this width, if it needs it.
+FOLDED_WIDTH: Final = 16
 
 
 def clean(text: str) -> str:
@@ -126,16 +130,42 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     from rich.table import Table
     from rich.text import Text
 
-    cells = [list(row) for row in rows]
+    values = [list(row) for row in rows]
+    screen = console()
     table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left")
+    whole = _whole_columns(columns, values, screen.width)
     for index, column in enumerate(columns):
-        numbers = bool(cells) and all(isinstance(row[index], int | float | None) for row in cells)
+        cells = [row[index] for row in values]
+        numbers = bool(cells) and all(isinstance(value, int | float | None) for value in cells)
         table.add_column(
-            Text(clean(column)), overflow="fold", justify="right" if numbers else "left"
+            Text(clean(column)),
+            overflow="fold",
+            justify="right" if numbers else "left",
+            no_wrap=index in whole,
         )
-    for row in cells:
+    for row in values:
         table.add_row(*(Text(cell(value)) for value in row))
-    console().print(table)
+    screen.print(table)
+
+
+def _whole_columns(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int
+) -> Collection[int]:
+    """Return the columns of short words if there is room to keep their words on one line.
+
+    An id that is broken over two lines cannot be copied; a table that is too wide loses columns.
+    """
+    longest = [
+        max((len(clean(name)), *(len(cell(row[index])) for row in rows)))
+        for index, name in enumerate(columns)
+    ]
+    whole = [
+        index
+        for index, length in enumerate(longest)
+        if length <= WORD_WIDTH and all(" " not in cell(row[index]) for row in rows)
+    ]
+    room = sum(n if index in whole else min(n, FOLDED_WIDTH) for index, n in enumerate(longest))
+    return whole if room + 3 * len(columns) + 2 <= width else ()
 
 
 def explained(explanation: Explanation) -> Iterator[Text]:

@@ -345,7 +345,8 @@
   const part = (shown, all, word, words) =>
     shown === all ? plural(all, word, words) : `${shown} of ${plural(all, word, words)}`;
   $("counts").textContent = [
-    part(data.nodes.length, counts.entities, "entity", "entities"),
+    part(data.nodes.length, counts.linked, "entity", "entities"),
+    ...(counts.entities > counts.linked ? [`${counts.entities - counts.linked} without a link`] : []),
     plural(counts.triples, "triple"),
     plural(counts.predictions, "prediction"),
     plural(counts.documents, "document"),

@@ -69,7 +69,13 @@ class Page(HTMLParser):
 
 def test_the_page_holds_what_the_graph_holds(graph: GraphStore) -> None:
     data = Page(render(gather(graph))).data
-    assert data["counts"] == {"entities": 7, "triples": 5, "predictions": 1, "documents": 3}
+    assert data["counts"] == {
+        "entities": 7,
+        "linked": 6,
+        "triples": 5,
+        "predictions": 1,
+        "documents": 3,
+    }
     assert ACADEMY not in {node["id"] for node in data["nodes"]}  # only a denied link names it
     links = {(link["head"], link["label"], link["tail"]): link for link in data["links"]}
     assert len(links) == 5

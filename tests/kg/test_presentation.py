@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kg import presentation
 from kg.presentation import cell, clean, plain, print_table
 from kg.store.protocol import GraphPath, Node, Relationship
 
@@ -60,6 +61,19 @@ def test_every_value_can_be_shown_and_written(value: Any) -> None:
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert clean(clean(text)) == clean(text)
     assert "\n" not in clean(text)
+
+
+@pytest.mark.parametrize("width", [30, 60, 90, 160])
+def test_a_narrow_table_loses_no_letter(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(presentation, "PIPE_WIDTH", width)
+    rows = [("r_" + "0" * 32, "model-" + "1" * 30, "2 " * 30, "3" * 7)]
+    print_table(("run", "model", "counts", "end"), rows)
+    out = capsys.readouterr().out
+    assert [out.count(digit) for digit in "0123"] == [32, 30, 30, 7]
+    if width == 160:
+        assert rows[0][0] in out
 
 
 def test_a_table_cuts_nothing_off(capsys: pytest.CaptureFixture[str]) -> None:
