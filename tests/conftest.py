@@ -63,7 +63,7 @@ def _driver(uri: str) -> Driver:
     from neo4j import GraphDatabase
 
     auth = (os.environ["NEO4J_USERNAME"], os.environ["NEO4J_PASSWORD"])
-    return GraphDatabase.driver(uri, auth=auth)
+    return GraphDatabase.driver(uri, auth=auth, notifications_min_severity="OFF")
 
 
 def _refuse_unlessempty_database(uri: str) -> None:

@@ -15,7 +15,8 @@ of users never meet them):
 (:SheafRelationName), (:SheafLease), (:Config), (:Run), (:Task), (:Merge), (:Prediction)
 ```
 
-STATES and MENTIONS carry `config` and `runs` (small numbers of runs) beside their shape.
+STATES and MENTIONS carry `config` and `runs` (small numbers of runs) beside their shape. Look-ups
+of relationships name their index: a plan made while the graph was small would scan.
 """
 
 from __future__ import annotations
@@ -37,22 +38,13 @@ OUR_LABELS: Final[tuple[LiteralString, ...]] = (
     "Prediction", "SheafGraph", "SheafText", "SheafNaming", "SheafRelationName", "SheafLease",
 )  # fmt: skip
 _NODE_INDEXES: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
-    ("Entity", "name"),
-    ("Task", "chunk"),
-    ("Merge", "kept"),
-    ("Merge", "dropped"),
-    ("SheafText", "uri_key"),
-    ("SheafNaming", "raw"),
-    ("SheafNaming", "key"),
-    ("SheafNaming", "entity"),
-)
+    ("Task", "chunk"), ("Merge", "kept"), ("Merge", "dropped"), ("SheafText", "uri_key"),
+    ("SheafNaming", "raw"), ("SheafNaming", "key"), ("SheafNaming", "entity"),
+)  # fmt: skip
 _RELATIONSHIP_INDEXES: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
-    ("MENTIONS", "id"),
-    ("STATES", "id"),
-    ("STATES", "triple_id"),
-    ("STATES", "raw_head"),
+    ("MENTIONS", "id"), ("STATES", "id"), ("STATES", "triple_id"), ("STATES", "raw_head"),
     ("STATES", "raw_tail"),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +100,10 @@ def schema() -> dict[str, LiteralString]:
     for label, key in _NODE_INDEXES:
         title = f"sheaf_{label.lower()}_{key}"
         made[title] = f"CREATE INDEX {title} IF NOT EXISTS FOR (n:{label}) ON (n.{key})"
+    # A text index serves equality as well and holds names four times as long as a range index.
+    made["sheaf_entity_name"] = (
+        "CREATE TEXT INDEX sheaf_entity_name IF NOT EXISTS FOR (n:Entity) ON (n.name)"
+    )
     for type, key in _RELATIONSHIP_INDEXES:
         title = f"sheaf_{type.lower()}_{key}"
         made[title] = f"CREATE INDEX {title} IF NOT EXISTS FOR ()-[n:{type}]-() ON (n.{key})"
@@ -142,7 +138,7 @@ COUNT: Final = (
 
 # --------------------------------------------------------------------------------- runs, configs
 
-MAKE_CONFIG: Final = "MERGE (f:Config {id: $id}) ON CREATE SET f += $properties RETURN f.id"
+MAKE_CONFIG: Final = "CREATE (f:Config {id: $id}) SET f += $properties"
 MAKE_RUN: Final = (
     "MATCH (g:SheafGraph {id: 'graph'}) SET g.runs = g.runs + 1 "
     "CREATE (:Run {id: $id, config: $config, started: $started, finished: '', counts: '', "
@@ -163,27 +159,19 @@ CONFIGS: Final = (
 )
 CHUNKS: Final = (
     "UNWIND $rows AS id MATCH (c:Chunk {id: id})-[:FROM_DOCUMENT]->(d:Document) "
-    "RETURN d.id, c.start, c.end"
+    "USING INDEX SEEK c:Chunk(id) RETURN d.id, c.start, c.end"
 )
 TEXTS: Final = "UNWIND $rows AS id MATCH (t:SheafText {id: id}) RETURN t.id, t.text"
 READ_CHUNKS: Final = (
     "UNWIND $rows AS id MATCH (d:Document {id: id})<-[:FROM_DOCUMENT]-(c:Chunk) "
+    "USING INDEX SEEK d:Document(id) "
     "MATCH (:Task {id: c.id + '|' + $config}) RETURN d.id, c.start, c.end"
 )
 STATED_RAWS: Final = (
-    "UNWIND $rows AS id WITH id "
-    "WHERE EXISTS { ()-[:STATES {raw_head: id}]->() } OR EXISTS { ()-[:STATES {raw_tail: id}]->() }"
-    " RETURN id"
-)
-KNOWN_MENTIONS: Final = (
-    "UNWIND $rows AS id MATCH ()-[m:MENTIONS {id: id}]->() "
-    "WITH m, id, $run IN m.runs AS linked "
-    "SET m.runs = CASE WHEN linked THEN m.runs ELSE m.runs + $run END RETURN id, linked"
-)
-KNOWN_EVIDENCE: Final = (
-    "UNWIND $rows AS id MATCH ()-[s:STATES {id: id}]->() "
-    "WITH s, id, $run IN s.runs AS linked "
-    "SET s.runs = CASE WHEN linked THEN s.runs ELSE s.runs + $run END RETURN id, linked"
+    "UNWIND $rows AS id WITH id WHERE "
+    "EXISTS { MATCH ()-[s:STATES {raw_head: id}]->() USING INDEX SEEK s:STATES(raw_head) } OR "
+    "EXISTS { MATCH ()-[s:STATES {raw_tail: id}]->() USING INDEX SEEK s:STATES(raw_tail) } "
+    "RETURN id"
 )
 KNOWN_RELATION_NAMES: Final = "UNWIND $rows AS id MATCH (n:SheafRelationName {id: id}) RETURN n.id"
 RELATION_NAMES: Final = (
@@ -268,47 +256,121 @@ def sources(type: LiteralString, source: LiteralString) -> Put:
     )
 
 
+# ------------------------------------------- MENTIONS and STATES, which are handled alike
+
+
+def _found(type: LiteralString) -> LiteralString:
+    return f"UNWIND $rows AS id MATCH (s)-[x:{type} {{id: id}}]->(e) USING INDEX SEEK x:{type}(id)"
+
+
+def link(type: LiteralString) -> LiteralString:
+    """Return the statement that links what is there already to a run; says what was linked."""
+    return (
+        f"{_found(type)} WITH x, id, $run IN x.runs AS linked "
+        "SET x.runs = CASE WHEN linked THEN x.runs ELSE x.runs + $run END RETURN id, linked"
+    )
+
+
+def unlink(type: LiteralString) -> LiteralString:
+    """Return the statement that takes a run from what other runs have found as well."""
+    return f"{_found(type)} SET x.runs = [run IN x.runs WHERE run <> $run]"
+
+
+def remove(type: LiteralString) -> LiteralString:
+    """Return the statement that removes relationships and answers with what they were."""
+    return f"{_found(type)} WITH s, e, x, properties(x) AS p DELETE x RETURN p, s.id, s:Model, e.id"
+
+
+def adopt(type: LiteralString) -> LiteralString:
+    """Return the statement that links what tasks have found to a run; answers with how many."""
+    return (
+        f"UNWIND $rows AS r MATCH (c:Chunk {{id: r.chunk}})-[x:{type}]->() "
+        "USING INDEX SEEK c:Chunk(id) WHERE x.config = r.config AND NOT $run IN x.runs "
+        "SET x.runs = x.runs + $run RETURN count(*)"
+    )
+
+
+def of_run(type: LiteralString) -> LiteralString:
+    """Return the statement that lists what a run has found, and whether only it has."""
+    return (
+        f"MATCH (s)-[x:{type}]->() WHERE $run IN x.runs "
+        "RETURN x.id, CASE WHEN s:Chunk THEN s.id END, size(x.runs) = 1"
+    )
+
+
+def of_chunks(type: LiteralString) -> LiteralString:
+    """Return the statement that lists what stands in chunks, of some configs or of all."""
+    return (
+        f"UNWIND $rows AS id MATCH (c:Chunk {{id: id}})-[x:{type}]->() "
+        "USING INDEX SEEK c:Chunk(id) WHERE $configs IS NULL OR x.config IN $configs RETURN x.id"
+    )
+
+
 # ---------------------------------------------------------------------------- deriving again
 
-_NAMING: Final = (
-    "RETURN n.id, n.raw, n.name, n.surface, n.type, n.iri, n.description, n.props, n.config, "
-    "n.times, n.key, n.entity"
-)
-NAMINGS_OF_RAWS: Final = f"UNWIND $rows AS id MATCH (n:SheafNaming {{raw: id}}) {_NAMING}"
-NAMINGS_OF_KEYS: Final = f"UNWIND $rows AS id MATCH (n:SheafNaming {{key: id}}) {_NAMING}"
-NAMINGS_OF_ENTITIES: Final = f"UNWIND $rows AS id MATCH (n:SheafNaming {{entity: id}}) {_NAMING}"
-ENTITY_OF_RAWS: Final = (
-    "UNWIND $rows AS id MATCH (n:SheafNaming {raw: id}) WHERE n.entity IS NOT NULL "
-    "RETURN DISTINCT n.raw, n.entity"
-)
-ANY_MERGE: Final = "MATCH (m:Merge) RETURN count(m)"
-_MERGE: Final = "RETURN m.kept, m.dropped, m.layer, m.score, m.run"
-MERGES_KEEPING: Final = f"UNWIND $rows AS id MATCH (m:Merge {{kept: id}}) {_MERGE}"
-MERGES_DROPPING: Final = f"UNWIND $rows AS id MATCH (m:Merge {{dropped: id}}) {_MERGE}"
+
+def _namings(key: LiteralString) -> LiteralString:
+    return (
+        f"UNWIND $rows AS id MATCH (n:SheafNaming {{{key}: id}}) "
+        f"USING INDEX SEEK n:SheafNaming({key}) RETURN n.id, n.raw, n.name, n.surface, n.type, "
+        "n.iri, n.description, n.props, n.config, n.times, n.key, n.entity"
+    )
+
+
+def _merges(key: LiteralString) -> LiteralString:
+    return (
+        f"UNWIND $rows AS id MATCH (m:Merge {{{key}: id}}) USING INDEX SEEK m:Merge({key}) "
+        "RETURN m.kept, m.dropped, m.layer, m.score, m.run"
+    )
+
+
 _STATEMENT: Final = (
     "RETURN s.id, s.raw_head, s.raw_relation, s.raw_tail, s.score, s.quote, s.negated, s.hedged, "
     "s.config, s.triple_id, h.id"
 )
-STATED_FROM: Final = f"UNWIND $rows AS id MATCH ()-[s:STATES {{raw_head: id}}]->(h) {_STATEMENT}"
-STATED_TO: Final = f"UNWIND $rows AS id MATCH ()-[s:STATES {{raw_tail: id}}]->(h) {_STATEMENT}"
-STATING: Final = f"UNWIND $rows AS id MATCH ()-[s:STATES {{triple_id: id}}]->(h) {_STATEMENT}"
+
+
+def _stated(key: LiteralString) -> LiteralString:
+    return (
+        f"UNWIND $rows AS id MATCH ()-[s:STATES {{{key}: id}}]->(h) "
+        f"USING INDEX SEEK s:STATES({key}) {_STATEMENT}"
+    )
+
+
+NAMINGS_OF_RAWS: Final = _namings("raw")
+NAMINGS_OF_KEYS: Final = _namings("key")
+NAMINGS_OF_ENTITIES: Final = _namings("entity")
+MERGES_KEEPING: Final = _merges("kept")
+MERGES_DROPPING: Final = _merges("dropped")
+STATED_FROM: Final = _stated("raw_head")
+STATED_TO: Final = _stated("raw_tail")
+STATING: Final = _stated("triple_id")
+ENTITY_OF_RAWS: Final = (
+    "UNWIND $rows AS id MATCH (n:SheafNaming {raw: id}) "
+    "USING INDEX SEEK n:SheafNaming(raw) WHERE n.entity IS NOT NULL "
+    "RETURN DISTINCT n.raw, n.entity"
+)
+ANY_MERGE: Final = "MATCH (m:Merge) RETURN count(m)"
 STATED_WITH: Final = f"MATCH ()-[s:STATES]->(h) WHERE s.raw_relation IN $rows {_STATEMENT}"
 PHRASES: Final = "MATCH ()-[s:STATES]->() RETURN DISTINCT s.raw_relation"
 STORED_ENTITIES: Final = "UNWIND $rows AS id MATCH (e:Entity {id: id}) RETURN e.id, properties(e)"
 MOVE_MENTIONS: Final = Put(
     "UNWIND $rows AS r MATCH (new:Entity {id: r.new})",
-    "CALL { WITH r, new MATCH (:Entity {id: r.old})<-[m:MENTIONS]-(s) WHERE m.raw_entity = r.id "
+    "CALL { WITH r, new MATCH (old:Entity {id: r.old})<-[m:MENTIONS]-(s) "
+    "USING INDEX SEEK old:Entity(id) WHERE m.raw_entity = r.id "
     "CREATE (s)-[x:MENTIONS]->(new) SET x = properties(m) DELETE m }",
 )
 SET_NAMING_ENTITY: Final = (
     "UNWIND $rows AS r MATCH (n:SheafNaming {raw: r.id}) SET n.entity = r.entity"
 )
 MOVE_EVIDENCE: Final = Put(
-    "UNWIND $rows AS r MATCH (new:Entity {id: r.head}) MATCH (s)-[e:STATES {id: r.id}]->()",
+    "UNWIND $rows AS r MATCH (new:Entity {id: r.head}) "
+    "MATCH (s)-[e:STATES {id: r.id}]->() USING INDEX SEEK e:STATES(id)",
     "CREATE (s)-[x:STATES]->(new) SET x = properties(e), x.triple_id = r.triple DELETE e",
 )
 RENAME_EVIDENCE: Final = Put(
-    "UNWIND $rows AS r MATCH ()-[e:STATES {id: r.id}]->()", "SET e.triple_id = r.triple"
+    "UNWIND $rows AS r MATCH ()-[e:STATES {id: r.id}]->() USING INDEX SEEK e:STATES(id)",
+    "SET e.triple_id = r.triple",
 )
 DELETE_TRIPLES: Final = (
     "UNWIND $rows AS r MATCH (h:Entity {id: r.head})-[x]->() "
@@ -316,8 +378,9 @@ DELETE_TRIPLES: Final = (
 )
 DELETE_ENTITIES: Final = "UNWIND $rows AS id MATCH (e:Entity {id: id}) DETACH DELETE e"
 DELETE_IDLE_LITERALS: Final = (
-    "UNWIND $rows AS id MATCH (l:Literal {id: id}) "
-    "WHERE NOT EXISTS { ()-[:STATES {raw_tail: id}]->() } DETACH DELETE l"
+    "UNWIND $rows AS id MATCH (l:Literal {id: id}) WHERE NOT "
+    "EXISTS { MATCH ()-[s:STATES {raw_tail: id}]->() USING INDEX SEEK s:STATES(raw_tail) } "
+    "DETACH DELETE l"
 )
 DELETE_IDLE_MODELS: Final = (
     "UNWIND $rows AS id MATCH (m:Model {id: id}) WHERE NOT EXISTS { (m)--() } DELETE m"
@@ -371,33 +434,9 @@ LEASE: Final = Put(
     "UNWIND $rows AS r",
     "MERGE (l:SheafLease {id: r.id}) SET l.owner = $owner, l.expires = $expires",
 )
-ADOPT_MENTIONS: Final = (
-    "UNWIND $rows AS r MATCH (:Chunk {id: r.chunk})-[x:MENTIONS]->() "
-    "WHERE x.config = r.config AND NOT $run IN x.runs SET x.runs = x.runs + $run RETURN count(*)"
-)
-ADOPT_EVIDENCE: Final = (
-    "UNWIND $rows AS r MATCH (:Chunk {id: r.chunk})-[x:STATES]->() "
-    "WHERE x.config = r.config AND NOT $run IN x.runs SET x.runs = x.runs + $run RETURN count(*)"
-)
 ADOPT_TASKS: Final = (
     "UNWIND $rows AS r MATCH (t:Task {id: r.id}) WHERE NOT $run IN t.runs "
     "SET t.runs = t.runs + $run RETURN count(*)"
-)
-MENTIONS_OF_RUN: Final = (
-    "MATCH (s)-[x:MENTIONS]->() WHERE $run IN x.runs "
-    "RETURN x.id, CASE WHEN s:Chunk THEN s.id END, size(x.runs) = 1"
-)
-EVIDENCE_OF_RUN: Final = (
-    "MATCH (s)-[x:STATES]->() WHERE $run IN x.runs "
-    "RETURN x.id, CASE WHEN s:Chunk THEN s.id END, size(x.runs) = 1"
-)
-UNLINK_MENTIONS: Final = (
-    "UNWIND $rows AS id MATCH ()-[x:MENTIONS {id: id}]->() "
-    "SET x.runs = [run IN x.runs WHERE run <> $run]"
-)
-UNLINK_EVIDENCE: Final = (
-    "UNWIND $rows AS id MATCH ()-[x:STATES {id: id}]->() "
-    "SET x.runs = [run IN x.runs WHERE run <> $run]"
 )
 TASKS_OF_RUN: Final = "MATCH (t:Task) WHERE $run IN t.runs RETURN t.id, t.chunk, size(t.runs) = 1"
 UNLINK_TASKS: Final = (
@@ -407,14 +446,6 @@ DELETE_TASKS: Final = "UNWIND $rows AS id MATCH (t:Task {id: id}) DELETE t"
 MERGES_OF_RUN: Final = "MATCH (m:Merge {run: $run}) RETURN m.kept, m.dropped"
 DELETE_MERGES_OF_RUN: Final = "MATCH (m:Merge {run: $run}) DELETE m"
 DELETE_PREDICTIONS_OF_RUN: Final = "MATCH (p:Prediction {run: $run}) DELETE p"
-REMOVE_MENTIONS: Final = (
-    "UNWIND $rows AS id MATCH (s)-[x:MENTIONS {id: id}]->(e) "
-    "WITH s, e, x, properties(x) AS p DELETE x RETURN p, s.id, s:Model, e.id"
-)
-REMOVE_EVIDENCE: Final = (
-    "UNWIND $rows AS id MATCH (s)-[x:STATES {id: id}]->(h) "
-    "WITH s, h, x, properties(x) AS p DELETE x RETURN p, s.id, s:Model, h.id"
-)
 FEWER_NAMINGS: Final = Put(
     "UNWIND $rows AS r MATCH (n:SheafNaming {id: r.id})", "SET n.times = n.times - r.times"
 )
@@ -423,8 +454,8 @@ DELETE_UNUSED_NAMINGS: Final = (
 )
 DELETE_IDLE_CHUNKS: Final = (
     "UNWIND $rows AS id MATCH (c:Chunk {id: id})-[:FROM_DOCUMENT]->(d:Document) "
-    "WHERE NOT EXISTS { (c)-[:MENTIONS|STATES]->() } AND NOT EXISTS { (:Task {chunk: id}) } "
-    "DETACH DELETE c RETURN d.id"
+    "USING INDEX SEEK c:Chunk(id) WHERE NOT EXISTS { (c)-[:MENTIONS|STATES]->() } "
+    "AND NOT EXISTS { (:Task {chunk: id}) } DETACH DELETE c RETURN d.id"
 )
 DELETE_IDLE_DOCUMENTS: Final = (
     "UNWIND $rows AS id MATCH (d:Document {id: id}) "
@@ -437,15 +468,8 @@ DOCUMENTS_OF_URI: Final = (
 URIS: Final = "MATCH (d:Document) RETURN d.uri ORDER BY d.uri"
 URI_KEY: Final = "MATCH (t:SheafText {id: $id}) RETURN t.uri_key"
 CHUNKS_OF_DOCUMENTS: Final = (
-    "UNWIND $rows AS id MATCH (:Document {id: id})<-[:FROM_DOCUMENT]-(c:Chunk) RETURN c.id"
-)
-MENTIONS_OF_CHUNKS: Final = (
-    "UNWIND $rows AS id MATCH (:Chunk {id: id})-[x:MENTIONS]->() "
-    "WHERE $configs IS NULL OR x.config IN $configs RETURN x.id"
-)
-EVIDENCE_OF_CHUNKS: Final = (
-    "UNWIND $rows AS id MATCH (:Chunk {id: id})-[x:STATES]->() "
-    "WHERE $configs IS NULL OR x.config IN $configs RETURN x.id"
+    "UNWIND $rows AS id MATCH (d:Document {id: id})<-[:FROM_DOCUMENT]-(c:Chunk) "
+    "USING INDEX SEEK d:Document(id) RETURN c.id"
 )
 TASKS_OF_CHUNKS: Final = (
     "UNWIND $rows AS id MATCH (t:Task {chunk: id}) "
@@ -464,11 +488,13 @@ OTHER_VERSIONS: Final = (
 # ------------------------------------------------------------------- derived, where ids help
 
 TRIPLE: Final = (
-    "MATCH ()-[s:STATES {triple_id: $id}]->(h:Entity) WITH h LIMIT 1 MATCH (h)-[r]->(t) "
+    "MATCH ()-[s:STATES {triple_id: $id}]->(h:Entity) USING INDEX SEEK s:STATES(triple_id) "
+    "WITH h LIMIT 1 MATCH (h)-[r]->(t) "
     "WHERE r.id = $id AND r.support IS NOT NULL "
     "RETURN h.id, type(r), t.id, r.predicate, r.score, r.support"
 )
 ENTITY_OF_RAW: Final = (
-    "MATCH (n:SheafNaming {raw: $id}) WHERE n.entity IS NOT NULL WITH n LIMIT 1 "
+    "MATCH (n:SheafNaming {raw: $id}) USING INDEX SEEK n:SheafNaming(raw) "
+    "WHERE n.entity IS NOT NULL WITH n LIMIT 1 "
     "MATCH (e:Entity {id: n.entity}) RETURN e"
 )

@@ -24,6 +24,7 @@ from kg.derivation import (
     derive_triples,
     independent_source,
 )
+from kg.errors import RecordError
 from kg.ids import normal_form
 from kg.records import Config, Entity, Evidence, Mention, RelationName, Triple
 from kg.store import cypher, shape
@@ -36,6 +37,8 @@ __all__ = ["Derived", "Touch", "derive_again"]
 #: Neo4j's integers.
 _SMALLEST: Final = -(2**63)
 _LARGEST: Final = 2**63 - 1
+#: What a text index of Neo4j holds, in bytes.
+_LONGEST_NAME: Final = 32_766
 
 type ConfigsOf = Callable[[Work, Collection[str]], Mapping[str, Config]]
 
@@ -241,6 +244,12 @@ def _write_entities(work: Work, entities: Mapping[str, Entity]) -> None:
 
 def _writable(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what Neo4j cannot hold as a property of its own; `props` has it all the same."""
+    size = len(properties["name"].encode())
+    if size > _LONGEST_NAME:
+        raise RecordError(
+            f"the name {properties['name'][:40]!r}… has {size:,} bytes, and Neo4j can index names "
+            f"of {_LONGEST_NAME:,} at most: shorten it"
+        )
     return {
         key: value
         for key, value in properties.items()

@@ -74,8 +74,8 @@ class _Removal:
         work = self.work
         number, _ = run_number(work, run)
         for found, unlink, remove in (
-            (cypher.MENTIONS_OF_RUN, cypher.UNLINK_MENTIONS, self._mentions),
-            (cypher.EVIDENCE_OF_RUN, cypher.UNLINK_EVIDENCE, self._evidence),
+            (cypher.of_run("MENTIONS"), cypher.unlink("MENTIONS"), self._mentions),
+            (cypher.of_run("STATES"), cypher.unlink("STATES"), self._evidence),
         ):
             linked = work.ask(found, run=number)
             self.chunks.update(chunk for _, chunk, _ in linked if chunk)
@@ -137,15 +137,15 @@ class _Removal:
         def ids(statement: str) -> set[str]:
             return {row[0] for row in self.work.each(statement, set(chunks), configs=configs)}
 
-        self._mentions(ids(cypher.MENTIONS_OF_CHUNKS))
-        self._evidence(ids(cypher.EVIDENCE_OF_CHUNKS))
+        self._mentions(ids(cypher.of_chunks("MENTIONS")))
+        self._evidence(ids(cypher.of_chunks("STATES")))
         self._tasks(ids(cypher.TASKS_OF_CHUNKS))
 
     # ------------------------------------------------------------------------ taking it away
 
     def _mentions(self, ids: set[str]) -> None:
         fewer: Counter[Naming] = Counter()
-        for properties, source, is_model, entity in self.work.each(cypher.REMOVE_MENTIONS, ids):
+        for properties, source, is_model, entity in self.work.each(cypher.remove("MENTIONS"), ids):
             mention = mention_of(properties, None if is_model else source)
             fewer[Naming.of(mention)] += 1
             self.touch.raws.add(mention.entity)
@@ -159,7 +159,7 @@ class _Removal:
         self.work.each(cypher.DELETE_UNUSED_NAMINGS, {row["id"] for row in lost})
 
     def _evidence(self, ids: set[str]) -> None:
-        for properties, source, is_model, head in self.work.each(cypher.REMOVE_EVIDENCE, ids):
+        for properties, source, is_model, head in self.work.each(cypher.remove("STATES"), ids):
             self.touch.triples[properties["triple_id"]] = head
             self.touch.raws.add(properties["raw_head"])
             tail = properties["raw_tail"]

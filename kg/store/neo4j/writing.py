@@ -143,7 +143,7 @@ class Writer:
                 {"id": rows.task_id(task), "chunk": task.chunk, "config": task.config}
                 for task in tasks
             ]
-            statements = (cypher.ADOPT_MENTIONS, cypher.ADOPT_EVIDENCE, cypher.ADOPT_TASKS)
+            statements = (cypher.adopt("MENTIONS"), cypher.adopt("STATES"), cypher.ADOPT_TASKS)
             answers = [row for s in statements for row in work.each(s, found, run=number)]
             return sum(row[0] for row in answers)
 
@@ -175,8 +175,8 @@ class _BatchWriter:
         mentions = rows.distinct_mentions(batch)
         evidence = rows.distinct_evidence(batch.evidence)
         touch = Touch(
-            mentions=self._new(cypher.KNOWN_MENTIONS, mentions),
-            evidence=self._new(cypher.KNOWN_EVIDENCE, evidence),
+            mentions=self._new(cypher.link("MENTIONS"), mentions),
+            evidence=self._new(cypher.link("STATES"), evidence),
         )
         self._small(touch)
         predictions = [rows.prediction_row(p, self.run) for p in batch.predictions]

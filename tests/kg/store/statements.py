@@ -91,7 +91,6 @@ ATTACKS = {
 READS = {
     "all": "MATCH (n) RETURN n",
     "trailing semicolon": "MATCH (n) RETURN count(n) AS n;",
-    "keywords as names": "MATCH (set:Person) RETURN set.create AS remove, set.delete AS load",
     "keywords in strings": "MATCH (n) WHERE n.name = 'MERGE (x) DELETE' RETURN n.name AS name",
     "double quotes": 'MATCH (n) WHERE n.name <> "it\'s; CREATE" RETURN count(*) AS n',
     "escapes": "RETURN 'it\\'s \\\"quoted\\\" \\\\ here\\n' AS text",
@@ -129,7 +128,7 @@ READS = {
     "list comprehension": "RETURN [x IN range(1, 5) WHERE x > 2 | x * x] AS squares",
     "pattern comprehension": "MATCH (n:Person {name: 'Marie Curie'}) "
     "RETURN size([(n)-[r]->(m:Entity) | m.name]) AS n",
-    "map": "MATCH (n:Person) RETURN {name: n.name, set: [1, 2.5, -3e2], merge: null} AS m",
+    "map": "MATCH (n:Person) RETURN {name: n.name, list: [1, 2.5, -3e2], none: null} AS m",
     "parameters": "MATCH (n:Person) WHERE n.name = $name RETURN n.id AS id",
     "collect": "MATCH (n:Entity) WITH n ORDER BY n.name RETURN collect(n.name) AS names",
     "distinct": "MATCH (n:Person)-->(m) RETURN DISTINCT n.name AS name",
@@ -142,6 +141,8 @@ READS = {
 
 #: Honest reads that need Neo4j's own dialect.
 NEO4J_READS = {
+    "keywords as names": "MATCH (set:Person) RETURN set.create AS remove, set.delete AS load",
+    "keywords as keys": "MATCH (n:Person) RETURN {set: 1, merge: null, delete: n.create} AS m",
     "label expression": "MATCH (n:(Person|Place)&!Chunk) RETURN n",
     "label named as a keyword": "MATCH (n) WHERE n:Set OR n:Case RETURN n",
     "quantified path": "MATCH (a:Person)-[:BORN_IN]->{1,2}(b) RETURN b",
