@@ -154,6 +154,10 @@ class GraphSnapshot:
         """Return the ids that stand at one side of a relation, once for each link."""
         return [getattr(triple, side) for triple in self.triples if triple.relation == relation]
 
+    def namesakes(self) -> list[tuple[str, ...]]:
+        """Return the ids of entities that share a name, a group for each name."""
+        return [ids for ids in self._names.values() if len(ids) > 1]
+
     def of_types(self, types: Iterable[str]) -> list[str]:
         """Return the ids of entities that have one of the types ("" is "no type"), sorted."""
         wanted = set(types)

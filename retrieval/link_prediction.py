@@ -15,7 +15,7 @@ propose(graph, k=5)                           # the whole graph: `retrieval.prop
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -40,6 +40,9 @@ SUPPORTS: Final = 3
 
 #: Best candidates that share the odds of a question; those behind them hold next to none.
 RIVALS: Final = 1000
+
+#: Share of a relation's links below which a type at its end is taken for a reading error.
+RARE_TYPE: Final = 0.1
 
 #: Version of the harvester that predictions are written by.
 VERSION: Final = "1"
@@ -194,8 +197,11 @@ def allowed(
 ) -> list[str]:
     """Return the ids of candidates: of the asked types, or of those seen at that end."""
     if types is None:
-        seen = {(snapshot.entities[id].types or ("",))[0] for id in snapshot.ends(relation, side)}
-        return snapshot.of_types(seen)
+        seen = Counter(
+            (snapshot.entities[id].types or ("",))[0] for id in snapshot.ends(relation, side)
+        )
+        enough = RARE_TYPE * seen.total()
+        return snapshot.of_types(name for name, count in seen.items() if count >= enough)
     if not types:
         return list(snapshot.entities)
     found = snapshot.of_types(types)

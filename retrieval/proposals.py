@@ -3,11 +3,13 @@
 Asking for everything at once needs more care than one question: the best scores of a graph belong
 to what it says already in other words. So a proposal joins two entities of types seen at the ends
 of the relation that no link joins yet in either direction: it is no self-loop, no inverse and no
-second name of a link there is. A relation whose heads have one tail each (or tails one head) gets
+second name of a link there is; nor does it join two entities of one name, which are rather one
+thing read twice. A relation whose heads have one tail each (or tails one head) gets
 no second one. It is judged from both ends: its probability is the geometric mean of "tail given
 head" and "head given tail", each times about the share of right answers that had a lower cosine,
 since most questions that can be asked of a graph have no missing answer. Each end stands in one
-proposal of a relation, so that one hub does not fill the list.
+proposal of a relation, so that one hub does not fill the list. Relations with one or two links are
+left out.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ BLOCK: Final = 256
 #: fewest heads to tell from.
 FUNCTIONAL_SHARE: Final = 0.95
 FUNCTIONAL_HEADS: Final = 5
+
+#: Links of a relation below which there is no pattern to follow.
+FEWEST_LINKS: Final = 3
 
 #: Questions that `propose` asks of a graph, those of the best linked entities first.
 PROPOSAL_QUESTIONS: Final = 20_000
@@ -77,7 +82,11 @@ def propose(
         degree.update((triple.head, triple.tail))
         joined[triple.head].add(triple.tail)
         joined[triple.tail].add(triple.head)
-    relations = [name for name in snapshot.relations() if name in model.relations]
+    for ids in snapshot.namesakes():
+        for id in ids:
+            joined[id].update(ids)
+    links_of = Counter(triple.relation for triple in snapshot.triples)
+    relations = [name for name in model.relations if links_of[name] >= FEWEST_LINKS]
     found: list[tuple[float, float, str, str, str]] = []
     share = max(1, PROPOSAL_QUESTIONS // max(1, len(relations)))
     for relation in relations:
