@@ -44,10 +44,15 @@ def is_dead(owner: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """Return the start of a process in the system's clock ticks, "" where that is not shown."""
+    """Return the start of a process in the system's clock ticks, "" where that is not shown.
+
+    A killed process whose parent has not asked for its end yet ("Z") has no start any more: in a
+    container without an init process it would otherwise hold its work until the lease runs out.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    # The name in parentheses may hold spaces; field 22 counts from behind it.
-    return stat.rpartition(")")[2].split()[19]
+    # The name in parentheses may hold spaces; the state and field 22 count from behind it.
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]

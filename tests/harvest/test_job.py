@@ -1,26 +1,33 @@
-"""The harvest job on the stores that need no server: what is written, shared, undone and redone."""
+"""The harvest job on every store: what is written, shared, undone and redone."""
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import kg
 from harvest.documents import Failure, read_documents
 from harvest.job import harvest, harvest_documents
 from harvest.report import Progress, Report
 from kg.records import Document, Literal, Task
+from kg.store.embedded import EmbeddedStore
 from kg.store.lease import new_owner
 from tests.harvest.killing import Logged
 from tests.harvest.linking import LinkingHarvester, write_folder
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", pytest.param("neo4j", marks=pytest.mark.neo4j)])
 def graph(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kg.GraphStore]:
-    store = kg.open_graph("memory://" if request.param == "memory" else tmp_path / "my.kg")
+    if request.param == "neo4j":
+        store = kg.open_graph(request.getfixturevalue("neo4j_graph"))
+    else:
+        store = kg.open_graph("memory://" if request.param == "memory" else tmp_path / "my.kg")
     yield store
     store.close()
 
@@ -95,35 +102,33 @@ def test_a_second_harvest_writes_nothing_but_its_run(graph: kg.GraphStore, folde
 
 
 def test_a_second_harvest_without_task_rows_reads_again_and_writes_nothing(
-    tmp_path: Path, folder: Path
+    graph: kg.GraphStore, folder: Path, tmp_path: Path
 ) -> None:
-    import sqlite3
-
-    with_graph(
-        tmp_path / "my.kg", lambda graph: harvest(graph, [folder], harvester=LinkingHarvester())
-    )
-    before = with_graph(tmp_path / "my.kg", kg.graph_hash)
-    counts = with_graph(tmp_path / "my.kg", written_counts)
-    (tmp_path / "my.kg" / "responses.sqlite").unlink(missing_ok=True)
-    with sqlite3.connect(tmp_path / "my.kg" / "record.sqlite") as record:
-        assert record.execute("DELETE FROM task").rowcount == 30
-    record.close()
+    """The writer itself writes nothing twice; it is not the tasks that keep it from doing so."""
+    harvest(graph, [folder], harvester=LinkingHarvester())
+    before, counts = kg.graph_hash(graph), written_counts(graph)
+    if graph.home is not None:
+        (graph.home / "responses.sqlite").unlink(missing_ok=True)
+    forget_tasks(graph)
+    assert not list(graph.written("task"))
     log = tmp_path / "log"
-    with_graph(
-        tmp_path / "my.kg",
-        lambda graph: harvest(graph, [folder], harvester=Logged(LinkingHarvester(), log)),
-    )
-    assert len(log.read_text().splitlines()) == 30
-    assert with_graph(tmp_path / "my.kg", kg.graph_hash) == before
-    assert with_graph(tmp_path / "my.kg", written_counts) == counts
+    report = harvest(graph, [folder], harvester=Logged(LinkingHarvester(), log))
+    assert len(log.read_text().splitlines()) == report.chunks == 30
+    assert kg.graph_hash(graph) == before
+    assert written_counts(graph) == counts
 
 
-def with_graph[T](uri: Path, use: Callable[[kg.GraphStore], T]) -> T:
-    graph = kg.open_graph(uri)
-    try:
-        return use(graph)
-    finally:
-        graph.close()
+def forget_tasks(graph: kg.GraphStore) -> None:
+    """Delete the rows of finished tasks behind the store's back."""
+    if isinstance(graph, EmbeddedStore):
+        with graph._record.transaction():
+            graph._record.execute("DELETE FROM task")
+        return
+    from neo4j import GraphDatabase
+
+    credentials = os.environ["NEO4J_USERNAME"], os.environ["NEO4J_PASSWORD"]
+    with GraphDatabase.driver(graph.uri, auth=credentials) as driver:
+        driver.execute_query("MATCH (t:Task) DETACH DELETE t")
 
 
 def written_counts(graph: kg.GraphStore) -> list[int]:
@@ -268,6 +273,38 @@ def test_a_record_that_breaks_its_contract_fails_its_document_only(graph: kg.Gra
     assert (report.documents, report.failed) == (1, 1)
     assert report.failures[0].path == "a.txt"
     assert names(graph) == set()
+
+
+HOSTILE_PIECES = [
+    "Zoe\u0308 Ståle links X👩‍🔬.",
+    "Otto 👩‍🔬 Hahn links Köln.",
+    "Hahn joins Zoe\u0308 Ståle.",
+    "Ａda Ｌ links Ｒom.",
+    *("\r\n", "\n\n", "\r\n\r\n", "\u2028", "\ufeff", "\u202e", " 😀 ", "\t"),
+]
+
+
+@settings(max_examples=30, deadline=None)
+@given(pieces=st.lists(st.sampled_from(HOSTILE_PIECES), min_size=1, max_size=12))
+def test_every_span_is_its_quote(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str]
+) -> None:
+    """Through files, with emoji, combining marks, marks of direction and both line ends."""
+    text = "x " + " ".join(pieces)
+    place = tmp_path_factory.mktemp("docs") / "a.txt"
+    place.write_bytes(text.encode())
+    graph = kg.open_graph("memory://")
+    report = harvest(graph, [place], harvester=LinkingHarvester())
+    assert report.failures == ()
+    for evidence in graph.written("evidence"):
+        assert evidence.span is not None and text[slice(*evidence.span)] == evidence.quote
+        assert evidence.head_span is not None and evidence.tail_span is not None
+        assert evidence.quote.startswith(text[slice(*evidence.head_span)])
+        assert evidence.quote.removesuffix(".").endswith(text[slice(*evidence.tail_span)])
+    for mention in graph.written("mention"):
+        assert mention.span is not None and text[slice(*mention.span)] == mention.surface
+    stated = sum("links" in piece or "joins" in piece for piece in pieces)
+    assert sum(1 for _ in graph.written("evidence")) == stated
 
 
 def test_hedged_statements_count_when_asked_for(graph: kg.GraphStore) -> None:

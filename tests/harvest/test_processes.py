@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,6 +14,7 @@ import kg
 from harvest.documents import read_documents
 from harvest.job import harvest
 from kg.records import Document, Task
+from kg.store.lease import is_dead
 from tests.harvest import killing
 from tests.harvest.linking import LinkingHarvester, write_folder
 
@@ -61,7 +64,7 @@ def test_two_kills_of_the_real_extractor_change_nothing(tmp_path: Path) -> None:
     places = "Warsaw|Vienna|Copenhagen|Rome|Frankfurt|Paris|Berlin|Stockholm".split("|")
     folder = tmp_path / "docs"
     folder.mkdir()
-    for number in range(40):
+    for number in range(24):
         person, place = people[number % 5], places[number % 8]
         (folder / f"{number:02}.txt").write_text(
             f"{person} was born in {place} in 18{50 + number}. {person.split()[1]} married "
@@ -69,13 +72,13 @@ def test_two_kills_of_the_real_extractor_change_nothing(tmp_path: Path) -> None:
         )
     uri, other = str(tmp_path / "my.kg"), str(tmp_path / "other.kg")
     ordeal = killing.kill_and_resume(
-        uri, folder, tmp_path / "log", kills=2, seed=2, harvester="text", step=8
+        uri, folder, tmp_path / "log", kills=2, seed=2, harvester="text", step=5
     )
     whole = killing.finish(killing.start(other, folder, tmp_path / "other", harvester="text"))
-    assert whole["triples"] > 20
+    assert whole["triples"] > 10
     assert hash_of(uri) == hash_of(other)
     assert ordeal.kills == 2 and ordeal.read_again == []
-    assert len(ordeal.extractions) == ordeal.counts[-1] == 40
+    assert len(ordeal.extractions) == ordeal.counts[-1] == 24
 
 
 def share(uri: str, tmp_path: Path, *, documents: int) -> None:
@@ -122,6 +125,26 @@ def test_a_killed_harvests_tasks_are_taken_over_at_once(tmp_path: Path) -> None:
     graph.close()
     assert report.chunks == 12 and report.seconds < 20
     assert hash_of(uri) == alone(folder)[0]
+
+
+def test_a_killed_process_is_dead_before_its_parent_looks() -> None:
+    script = "from kg.store.lease import new_owner; import time; print(new_owner(), flush=True); "
+    process = subprocess.Popen(
+        [sys.executable, "-c", script + "time.sleep(60)"],
+        cwd=killing.ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    owner = process.stdout.readline().strip()
+    assert not is_dead(owner)
+    process.kill()
+    deadline = time.monotonic() + 30
+    while not is_dead(owner):  # a zombie until the next line
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.communicate()
+    assert is_dead(owner)
 
 
 def test_a_reader_sees_whole_documents_while_another_process_harvests(tmp_path: Path) -> None:
