@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from neo4j import Driver
+from neo4j.exceptions import Neo4jError
 
 from kg import graph_hash, open_graph
 from kg.errors import (
@@ -18,6 +22,7 @@ from kg.errors import (
     QueryError,
     QueryRefused,
     RecordError,
+    StoreError,
     StoreForeign,
     StoreUnreachable,
     StoreVersion,
@@ -37,6 +42,7 @@ from kg.records import (
 )
 from kg.store import cypher
 from kg.store.neo4j.connection import Address
+from kg.store.neo4j.work import Work
 from kg.store.protocol import GraphStore, Limits
 from tests.kg.store.contract import (
     CONFIG,
@@ -75,13 +81,13 @@ def graph(neo4j_graph: str) -> Iterator[GraphStore]:
     store.close()
 
 
-def _random_batches(seed: int) -> list[Batch]:
+def _random_batches(seed: int, steps: int = 12) -> list[Batch]:
     """Batches with colliding names, disagreeing types, models, literals and hedges."""
     chance = random.Random(seed)
     names = ["Ada", "ada", "Bob", "Rome", "ROME", "Ｒｏｍｅ"]
     types, root = ["", "Person", "City", "Place"], {"City": "Place"}
     batches = []
-    for step in range(12):
+    for step in range(steps):
         text = f"Sentence {step % 7} says so."
         document = Document(uri=f"{step}.txt", text=text)
         chunk = Chunk(document.id, 0, len(text))
@@ -118,7 +124,7 @@ def _random_batches(seed: int) -> list[Batch]:
                 mentions=tuple(mentions.values()),
                 evidence=tuple(evidence.values()),
                 tasks=(Task(chunk.id, CONFIG.id),),
-                relation_names=NAMES if step == chance.randrange(12) else (),
+                relation_names=NAMES if step == chance.randrange(steps) else (),
             )
         )
     return batches
@@ -477,3 +483,88 @@ def test_address_and_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEO4J_USERNAME", "new")
     assert parse("bolt://[::1]:7") == Address("bolt://[::1]:7", "new", "p", "d")
     assert parse("bolt+ssc://a:b%2F@h/x") == Address("bolt+ssc://h", "a", "b/", "x")
+
+
+# ------------------------------------------------------------------------------- accidents
+
+
+def test_rows_whose_ends_are_gone_are_an_error_with_their_ids(
+    graph: GraphStore, neo4j_driver: Driver
+) -> None:
+    """`UNWIND … MATCH` drops such rows in silence."""
+    run = fill(graph, first_batch())
+    neo4j_driver.execute_query("MATCH (d:Document) DETACH DELETE d")
+    chunk = Chunk(first_batch().documents[0].id, 0, 5)
+    batch = Batch(chunks=(chunk,), mentions=(Mention(entity_id("New"), "New", CONFIG.id),))
+    with pytest.raises(StoreError, match=chunk.id):
+        graph.write(batch, run=run)
+    assert not list(graph.written("mention", id=batch.mentions[0].id))
+
+
+def test_a_passing_failure_is_tried_again_and_counted(
+    graph: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = graph.begin_run(CONFIG).id
+    put, failures = Work.put, iter([True, True])
+
+    def deadlock_at_first(work: Work, statement: cypher.Put, rows: list[object], **more: object):
+        if statement is cypher.TASKS and next(failures, False):
+            raise Neo4jError._hydrate_neo4j(
+                code="Neo.TransientError.Transaction.DeadlockDetected", message="a deadlock"
+            )
+        return put(work, statement, rows, **more)
+
+    monkeypatch.setattr(Work, "put", deadlock_at_first)
+    report = graph.write(first_batch(), run=run)
+    assert report.retries == 2
+    assert report.created == 16  # 1 document, 1 chunk, 5 mentions, 4 evidences, 1 task, 4 names
+    check_equals_twin(graph)
+
+
+_WRITER = """
+import sys
+from kg import open_graph
+from kg.store.lease import new_owner
+from tests.kg.store.test_neo4j import _random_batches
+graph = open_graph(sys.argv[1])
+owner = new_owner()
+for batch in _random_batches(5, steps=24):
+    if graph.claim(batch.tasks, owner=owner).granted:
+        graph.write(batch, run=sys.argv[2])
+        print("wrote", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_writers_leave_no_half_of_a_batch(neo4j_graph: str) -> None:
+    """Five writers are killed at random moments; the sixth ends with the graph of one alone."""
+    chance = random.Random(11)
+    graph = open_graph(neo4j_graph)
+    run = graph.begin_run(CONFIG).id
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", _WRITER, neo4j_graph, run]
+        root = Path(__file__).parents[3]
+        return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE)
+
+    for _ in range(5):
+        writer = start()
+        assert writer.stdout is not None
+        for _ in range(chance.randrange(1, 4)):
+            writer.stdout.readline()
+        time.sleep(chance.random() * 0.1)
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+        check_equals_twin(graph)
+    last = start()
+    out, _ = last.communicate(timeout=120)
+    assert last.returncode == 0
+    written = len(out.splitlines())
+    assert written < 24  # what was written before was not written again
+    memory = open_graph("memory://")
+    alone = memory.begin_run(CONFIG).id
+    for batch in _random_batches(5, steps=24):
+        memory.write(batch, run=alone)
+    assert graph_hash(graph) == graph_hash(memory)
+    graph.close()
