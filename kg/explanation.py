@@ -1,22 +1,23 @@
 """Why the graph holds a triple: every piece of evidence with its quote, its document and its score.
 
-`explain` finds triples by id or by the names of their ends; `sources` lists the evidence of one
-triple. Both show what does *not* support a triple as well: negated and hedged evidence, and
-predictions, each marked as such.
+`explain` finds triples by id or by the names of their ends; `SourceReader` lists the evidence of a
+triple or of all triples of a head. Both show what does *not* support a triple as well: negated and
+hedged evidence, and predictions, each marked as such.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from kg.derivation import statement_key
 from kg.errors import NotFound
 from kg.ids import normal_form, relation_type, triple_id
-from kg.records import Chunk, Config, Entity, Evidence, Literal, Span, Triple
-from kg.store.protocol import GraphStore
+from kg.records import Entity, Literal, Span, Triple
+from kg.store.protocol import GraphStore, Limits
 
 __all__ = [
     "Explanation",
@@ -31,6 +32,19 @@ __all__ = [
 
 #: Characters of the document shown on each side of a quote.
 CONTEXT: Final = 80
+#: Everything that sources state of a head. STATES ends at the head, which is found by its index;
+#: asked for by the triple's id alone, an engine may look through the evidence of the whole graph.
+OF_HEAD: Final = (
+    "MATCH (h:Entity {id: $head})<-[s:STATES]-(c) OPTIONAL MATCH (c)-[:FROM_DOCUMENT]->(d:Document)"
+    " RETURN s, d.id AS document, d.title AS title, d.uri AS uri"
+)
+OF_TRIPLE: Final = (
+    "MATCH (h:Entity {id: $head})<-[s:STATES]-(c) WHERE s.triple_id = $triple "
+    "OPTIONAL MATCH (c)-[:FROM_DOCUMENT]->(d:Document)"
+    " RETURN s, d.id AS document, d.title AS title, d.uri AS uri"
+)
+#: Evidence of one head fits into memory; it is cut down only after it has been put in order.
+UNLIMITED: Final = Limits(seconds=600, rows=10**9, characters=10**12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,92 +116,86 @@ def label(value: Entity | Literal) -> str:
 
 
 class SourceReader:
-    """Reads the evidence of triples, remembering the documents and configs it has seen."""
+    """Reads the evidence of triples, one question to the graph for all triples of a head."""
 
     def __init__(self, graph: GraphStore) -> None:
         self._graph = graph
-        self._configs: dict[str, Config] = {}
-        self._chunks: dict[str, Chunk] = {}
         #: Raw entity → the entity it became.
         self._entities: dict[str, str] = {}
-        #: Document id → title, uri, and its text while it is the latest one.
-        self._documents: dict[str, tuple[str, str]] = {}
+        #: The latest document and its text.
         self._text: tuple[str, str] = ("", "")
 
-    def sources(self, triple: str, *, head: str, context: int = 0) -> tuple[Source, ...]:
+    def of_head(self, head: str) -> dict[str, tuple[Source, ...]]:
+        """Return triple id → its evidence for every triple of a head, also those only denied."""
+        found: dict[str, list[Source]] = defaultdict(list)
+        for states, _, title, uri in self._graph.read(OF_HEAD, {"head": head}, limits=UNLIMITED):
+            source = self._source(states.properties, head, title, uri)
+            found[states.properties["triple_id"]].append(source)
+        return {triple: _ordered(sources) for triple, sources in found.items()}
+
+    def of_triple(self, triple: str, head: str, *, context: int = 0) -> tuple[Source, ...]:
         """Return all evidence of a triple: supporting first, then by score, then by id.
 
         Args:
             triple: id of the triple.
-            head: id of its canonical head. The relation map may have swapped the ends of a raw
-                statement ("X has the inhabitant Y"), and then so are the spans.
+            head: id of its head.
             context: characters of the document to give on each side of a quote.
         """
-        found = [
-            self._source(evidence, head, context)
-            for evidence in self._graph.written("evidence", triple=triple)
-        ]
-        return tuple(sorted(found, key=lambda s: (s.negated, s.hedged, -s.score, s.evidence)))
-
-    def _source(self, evidence: Evidence, head: str, context: int) -> Source:
-        config = self._config(evidence.config)
-        title = uri = before = after = ""
-        head_span = tail_span = None
-        if evidence.chunk is not None and evidence.span is not None:
-            document = self._chunk(evidence.chunk).document
-            title, uri = self._document(document)
-            start, end = evidence.span
-            if context:
-                text = self._document_text(document)
-                before, after = text[max(0, start - context) : start], text[end : end + context]
-            head_span = _within(evidence.head_span, start)
-            tail_span = _within(evidence.tail_span, start)
-            if self._entity(evidence.head) != head:
-                head_span, tail_span = tail_span, head_span
-        return Source(
-            evidence=evidence.id,
-            quote=evidence.quote,
-            before=before,
-            after=after,
-            head_span=head_span,
-            tail_span=tail_span,
-            title=title,
-            uri=uri,
-            span=evidence.span,
-            score=evidence.score,
-            harvester=config.harvester,
-            model=config.model,
-            negated=evidence.negated,
-            hedged=evidence.hedged,
-            time=evidence.time,
+        rows = self._graph.read(OF_TRIPLE, {"head": head, "triple": triple}, limits=UNLIMITED)
+        return _ordered(
+            self._in_context(self._source(states.properties, head, title, uri), document, context)
+            for states, document, title, uri in rows
         )
+
+    def _source(
+        self, states: Mapping[str, Any], head: str, title: str | None, uri: str | None
+    ) -> Source:
+        start = states.get("start")
+        spans = [_within(states, name, start) for name in ("head", "tail")]
+        # The relation map may have turned the ends of the statement round ("employed").
+        if states["raw_head"] != head and self._entity(states["raw_head"]) != head:
+            spans.reverse()
+        return Source(
+            evidence=states["id"],
+            quote=states.get("quote", ""),
+            before="",
+            after="",
+            head_span=spans[0],
+            tail_span=spans[1],
+            title=title or "",
+            uri=uri or "",
+            span=None if start is None else (start, states["end"]),
+            score=float(states["score"]),
+            harvester=states["harvester"],
+            model=states.get("model", ""),
+            negated=states["negated"],
+            hedged=states["hedged"],
+            time=states.get("time", ""),
+        )
+
+    def _in_context(self, source: Source, document: str | None, size: int) -> Source:
+        if source.span is None or document is None or not size:
+            return source
+        if self._text[0] != document:
+            self._text = (document, next(self._graph.written("document", id=document)).text)
+        text, (start, end) = self._text[1], source.span
+        before, after = text[max(0, start - size) : start], text[end : end + size]
+        return replace(source, before=before, after=after)
 
     def _entity(self, raw: str) -> str:
         if raw not in self._entities:
             self._entities[raw] = self._graph.get(raw).id
         return self._entities[raw]
 
-    def _config(self, id: str) -> Config:
-        if id not in self._configs:
-            self._configs[id] = next(self._graph.written("config", id=id))
-        return self._configs[id]
 
-    def _chunk(self, id: str) -> Chunk:
-        if id not in self._chunks:
-            self._chunks[id] = next(self._graph.written("chunk", id=id))
-        return self._chunks[id]
+def _ordered(sources: Iterable[Source]) -> tuple[Source, ...]:
+    return tuple(sorted(sources, key=lambda s: (s.negated, s.hedged, -s.score, s.evidence)))
 
-    def _document(self, id: str) -> tuple[str, str]:
-        if id not in self._documents:
-            document = next(self._graph.written("document", id=id))
-            self._documents[id] = (document.title, document.uri)
-            self._text = (id, document.text)
-        return self._documents[id]
 
-    def _document_text(self, id: str) -> str:
-        if self._text[0] != id:
-            self._text = (id, next(self._graph.written("document", id=id)).text)
-        return self._text[1]
+def _within(states: Mapping[str, Any], end: str, start: int | None) -> Span | None:
+    """Return the span of an end, counted from the start of the quote."""
+    first = states.get(f"{end}_start")
+    return None if first is None or start is None else (first - start, states[f"{end}_end"] - start)
 
 
 def predicted(graph: GraphStore) -> list[Predicted]:
@@ -303,7 +311,7 @@ def _explain(
     context: int,
 ) -> Explanation | None:
     id = triple_id(head, relation, tail)
-    sources = reader.sources(id, head=head, context=context)
+    sources = reader.of_triple(id, head, context=context)
     link = links.get(id)
     if not sources and link is None:
         return None
@@ -367,7 +375,3 @@ def _near_triples(graph: GraphStore, head: str) -> str:
     if not held:
         return f"{head!r} is the head of no triple"
     return f"of {head!r} it holds: {'; '.join(sorted(held)[:8])}"
-
-
-def _within(span: Span | None, start: int) -> Span | None:
-    return None if span is None else (span[0] - start, span[1] - start)

@@ -109,17 +109,22 @@ def gather(graph: GraphStore, *, limit: int = 300) -> Picture:
     linked = [entity for entity in graph.derived("entity") if degree[entity.id]]
     linked.sort(key=lambda entity: (-degree[entity.id], entity.name, entity.id))
     drawn = {entity.id: entity for entity in linked[:limit]}
+    shown = [
+        triple
+        for triple in graph.derived("triple")
+        if triple.head in drawn and (triple.tail in drawn or triple.tail.startswith("l_"))
+    ]
     reader = SourceReader(graph)
+    sources: dict[str, tuple[Source, ...]] = {}
+    for head in sorted({triple.head for triple in shown}):
+        sources.update(reader.of_head(head))
     links, values = [], []
-    for triple in graph.derived("triple"):
-        if triple.head not in drawn:
-            continue
-        if triple.tail.startswith("l_"):
-            value = graph.get(triple.tail)
-            if isinstance(value, Literal):
-                values.append(_link(triple, reader, value.lexical))
-        elif triple.tail in drawn:
-            links.append(_link(triple, reader))
+    for triple in shown:
+        value = graph.get(triple.tail) if triple.tail.startswith("l_") else None
+        if isinstance(value, Literal):
+            values.append(_link(triple, sources.get(triple.id, ()), value.lexical))
+        else:
+            links.append(_link(triple, sources.get(triple.id, ())))
     links += [
         Link(
             id=guess.id,
@@ -172,7 +177,7 @@ def render(picture: Picture) -> str:
     )
 
 
-def _link(triple: Triple, reader: SourceReader, value: str | None = None) -> Link:
+def _link(triple: Triple, sources: tuple[Source, ...], value: str | None = None) -> Link:
     return Link(
         id=triple.id,
         head=triple.head,
@@ -182,7 +187,7 @@ def _link(triple: Triple, reader: SourceReader, value: str | None = None) -> Lin
         score=triple.score,
         support=triple.support,
         value=value,
-        sources=reader.sources(triple.id, head=triple.head),
+        sources=sources,
     )
 
 
