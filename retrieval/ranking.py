@@ -23,7 +23,7 @@ which is twice the largest rounding error a product of length d can have.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -92,6 +92,15 @@ class Ranks:
         """
         expected = float(np.mean((self.among - 1) / 2))
         return 1.0 - float(np.mean(self.realistic - 1)) / expected if expected else 1.0
+
+    @classmethod
+    def of(cls, parts: Sequence[Ranks]) -> Ranks:
+        """Return the ranks of several groups of questions as one."""
+        return cls(
+            np.concatenate([part.optimistic for part in parts]),
+            np.concatenate([part.pessimistic for part in parts]),
+            np.concatenate([part.among for part in parts]),
+        )
 
     def take(self, chosen: npt.NDArray[Any]) -> Ranks:
         """Return the ranks of some queries, by mask or positions."""
