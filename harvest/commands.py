@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "evaluations_app"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
 evaluations_app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 #: Exit code of a harvest that went through, but not for every input.
@@ -305,7 +305,11 @@ def _progress_bar(limit: int | None) -> Iterator[Callable[[Progress], None]]:
                 completed=progress.documents if limit else progress.bytes_read,
             )
 
-        yield show
+        try:
+            yield show
+        except Exception:  # raised on: an error is told in its own line, not beside half a bar
+            bar.update(task, visible=False)
+            raise
 
 
 def _show(report: Report, *, as_json: bool) -> None:

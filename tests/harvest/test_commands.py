@@ -122,6 +122,7 @@ def test_nothing_to_read_makes_no_graph(tmp_path: Path) -> None:
         (["{kg}", "{docs}", "--schema", "{broken}"], 2, "broken.yaml"),
         (["{kg}"], 2, "PATH"),
         (["ftp://host/x", "{docs}"], None, "unknown scheme ftp://"),
+        (["bolt://127.0.0.1:9", "{docs}"], 4, "no Neo4j server answers at bolt://127.0.0.1:9"),
         (["{docs}", "{docs}"], None, "docs"),
     ],
 )
@@ -135,6 +136,8 @@ def test_mistakes_are_told_in_two_lines(
     assert result.exit_code in ((1, 2) if code is None else (code,))
     assert words in result.output
     assert "Traceback" not in result.output and isinstance(result.exception, SystemExit)
+    if "error: " in result.stderr:  # Typer itself draws a box around a mistyped option
+        assert len(result.stderr.strip().splitlines()) <= 2
     assert not (tmp_path / "my.kg").exists()
 
 
