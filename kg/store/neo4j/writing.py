@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kg.derivation import Naming
-from kg.errors import NotFound
+from kg.errors import NotFound, StoreForeign
 from kg.records import (
     Batch,
     Chunk,
@@ -38,8 +38,13 @@ __all__ = ["Writer", "load_configs", "load_relation_names", "lock", "run_number"
 
 
 def lock(work: Work) -> None:
-    """Wait for other writers. Every writing transaction begins with it."""
-    work.ask(cypher.LOCK)
+    """Wait for other writers. Every writing transaction begins with it.
+
+    Raises:
+        StoreForeign: if somebody has deleted the graph since it was opened.
+    """
+    if not work.ask(cypher.LOCK):
+        raise StoreForeign("the graph on this server was deleted by another program: open it again")
 
 
 def run_number(work: Work, run: str) -> tuple[int, str]:

@@ -421,6 +421,45 @@ def test_four_writers_at_once_give_the_graph_of_one(neo4j_graph: str) -> None:
     graph.close()
 
 
+def test_four_at_once_open_an_empty_server(neo4j_graph: str, neo4j_driver: Driver) -> None:
+    def names(kind: str) -> set[str]:
+        shown = neo4j_driver.execute_query(f"SHOW {kind} YIELD name").records
+        return {row[0] for row in shown if row[0].startswith("sheaf_")}
+
+    for name in names("CONSTRAINTS"):
+        neo4j_driver.execute_query(f"DROP CONSTRAINT {name}")
+    for name in names("INDEXES"):
+        neo4j_driver.execute_query(f"DROP INDEX {name}")
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(open_graph, [neo4j_graph] * 4))
+    assert len({store.home for store in stores}) == 1
+    assert names("INDEXES") == set(cypher.schema())
+    for store in stores:
+        store.close()
+
+
+def test_graph_that_is_deleted_while_it_is_open(graph: GraphStore, neo4j_driver: Driver) -> None:
+    run = graph.begin_run(CONFIG).id
+    empty_database(neo4j_driver)
+    with pytest.raises(StoreForeign, match="deleted"):
+        graph.write(first_batch(), run=run)
+    with pytest.raises(StoreForeign, match="deleted"):
+        _ = graph.change_counter
+
+
+def test_missing_driver_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['neo4j'] = None\n"
+        "from kg import open_graph\n"
+        "from kg.errors import StoreUnreachable\n"
+        "try: open_graph('bolt://localhost')\n"
+        "except StoreUnreachable as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "sheaf[neo4j]" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_home_is_a_folder_under_the_id_of_the_graph(
     graph: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
