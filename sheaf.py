@@ -6,6 +6,7 @@ are imported inside the command that needs them.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -141,6 +142,8 @@ def _commands() -> None:
 
 def main() -> None:
     """Run the command line; a library that is not installed is named with its extra."""
+    # The driver's own warnings would stand beside our error and say less.
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())
     try:
         app()
     except ModuleNotFoundError as error:

@@ -271,7 +271,11 @@ def export(
 @report_errors
 def import_(
     graph: Graph,
-    file: Annotated[Path, typer.Argument(help="The file to read, .tsv or .graphml.")],
+    file: Annotated[
+        Path,
+        # Checked here so that a wrong path leaves no empty graph behind.
+        typer.Argument(exists=True, dir_okay=False, help="The file to read, .tsv or .graphml."),
+    ],
     format: Annotated[Format | None, typer.Option(help="In place of the suffix.")] = None,
     json: Json = False,
 ) -> None:

@@ -272,13 +272,15 @@ def test_the_format_is_named_by_suffix_or_option(graph: str, tmp_path: Path) -> 
     error = run("export", graph, str(tmp_path / "x.csv"), code=1)
     assert "suffix .csv" in error
     assert answer("export", graph, str(tmp_path / "x.csv"), "--format", "tsv")["triples"] == 4
+    (tmp_path / "x").touch()
     assert "suffix (none)" in run("import", graph, str(tmp_path / "x"), code=1)
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".graphml"])
 def test_import_of_a_file_that_is_missing(tmp_path: Path, suffix: str) -> None:
-    error = run("import", str(tmp_path / "g.kg"), str(tmp_path / f"none{suffix}"), code=1)
+    error = run("import", str(tmp_path / "g.kg"), str(tmp_path / f"none{suffix}"), code=2)
     assert "does not exist" in error
+    assert not (tmp_path / "g.kg").exists()
 
 
 def test_predictions_are_not_exported(graph: str, tmp_path: Path) -> None:
