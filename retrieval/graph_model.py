@@ -5,7 +5,7 @@ Files below the graph's home (a graph without one keeps the model in memory only
 ```
 models/link-prediction/current.json     which folder is in use, relations, figures
 models/link-prediction/<fingerprint>/   encoder.*, scorer.safetensors
-index/entities(.json, .texts.json)      vectors of all entities, and hashes of their texts
+index/entities, index/entities.json     vectors of all entities, and hashes of their texts
 ```
 
 `current.json` is replaced in one step after the folder is whole, so a reader never sees half a
@@ -29,6 +29,7 @@ import numpy as np
 from retrieval.calibration import Calibrations
 from retrieval.encoders.bag_of_words import BagOfWordsEncoder
 from retrieval.errors import ModelFileError, NotTrained
+from retrieval.files import replaced
 from retrieval.graph_snapshot import GraphSnapshot, entity_text
 from retrieval.scoring import RelationScorer
 from retrieval.vector_index import VectorIndex
@@ -112,17 +113,16 @@ class GraphModel:
         folder = root / self.fingerprint
         self.encoder.save(folder)
         self.scorer.save(folder)
-        _write_json(
-            root / "current.json",
-            {
-                "format": FORMAT,
-                "model": self.fingerprint,
-                "relations": self.relations,
-                "calibration": asdict(self.calibration),
-                "trained_on": self.trained_on,
-                "figures": dict(figures),
-            },
-        )
+        current = {
+            "format": FORMAT,
+            "model": self.fingerprint,
+            "relations": self.relations,
+            "calibration": asdict(self.calibration),
+            "trained_on": self.trained_on,
+            "figures": dict(figures),
+        }
+        with replaced(root / "current.json") as new:
+            new.write_text(json.dumps(current, ensure_ascii=False), encoding="utf-8")
         for other in root.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other)
@@ -130,12 +130,8 @@ class GraphModel:
 
     def save_index(self, home: Path) -> None:
         """Write the index alone, after `refresh`."""
-        path = _index_path(home)
-        self.index.save(path)
-        _write_json(
-            path.with_name(path.name + ".texts.json"),
-            {"encoder": self.encoder.fingerprint, "texts": self.texts},
-        )
+        about = {"encoder": self.encoder.fingerprint, "texts": self.texts}
+        self.index.save(_index_path(home), about=about)
 
     @classmethod
     def load(cls, home: Path | None, *, uri: str = "") -> GraphModel:
@@ -183,19 +179,16 @@ class GraphModel:
 def _load_index(path: Path, encoder: BagOfWordsEncoder) -> tuple[VectorIndex, dict[str, str]]:
     """Return index and text hashes, or empty ones if they are missing, damaged or another's."""
     empty = VectorIndex(dim=encoder.dim), dict[str, str]()
+    if not path.exists():
+        return empty
     try:
-        stored = json.loads(path.with_name(path.name + ".texts.json").read_text(encoding="utf-8"))
-        if stored["encoder"] != encoder.fingerprint:
-            return empty
-        index, texts = VectorIndex.load(path), dict(stored["texts"])
-    except FileNotFoundError:
+        index = VectorIndex.load(path)
+    except ModelFileError as error:
+        _log.warning("%s", error)
         return empty
-    except (ModelFileError, OSError, ValueError, KeyError, TypeError) as error:
-        _log.warning("the entity index is damaged and is built again: %s", error)
-        return empty
-    if set(index.ids) != set(texts) or index.dim != encoder.dim:
-        _log.warning("the entity index does not fit its texts and is built again")
-        return empty
+    texts = index.about.get("texts")
+    if index.about.get("encoder") != encoder.fingerprint or not isinstance(texts, dict):
+        return empty  # of another model: its vectors mean nothing here
     return index, texts
 
 
@@ -205,11 +198,3 @@ def _index_path(home: Path) -> Path:
 
 def _hash(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-    new.replace(path)

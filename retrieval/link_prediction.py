@@ -15,6 +15,7 @@ propose(graph, k=5)                           # the whole graph: `retrieval.prop
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from retrieval.ranking import Vectors
 
 __all__ = ["PredictedLink", "Support", "TrainReport", "predict", "train"]
+
+_log = logging.getLogger(__name__)
 
 #: Known links shown beside a prediction.
 SUPPORTS: Final = 3
@@ -181,7 +184,10 @@ def ready_model(graph: GraphStore, snapshot: GraphSnapshot, model: GraphModel | 
     stored = model is None
     model = model or GraphModel.load(graph.home, uri=graph.uri)
     if model.refresh(snapshot) and stored and graph.home is not None:
-        model.save_index(graph.home)
+        try:
+            model.save_index(graph.home)
+        except OSError as error:  # a graph that may only be read is answered from memory
+            _log.warning("the entity index of %s was not stored: %s", graph.uri, error)
     return model
 
 

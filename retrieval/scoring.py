@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retrieval.errors import ModelFileError
+from retrieval.files import replaced
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,8 +69,8 @@ class RelationScorer:
         """Write `scorer.safetensors` into a folder, which is made if needed."""
         from safetensors.numpy import save_file
 
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({"scale": self.scale, "offset": self.offset}, folder / "scorer.safetensors")
+        with replaced(folder / "scorer.safetensors") as new:
+            save_file({"scale": self.scale, "offset": self.offset}, new)
 
     @classmethod
     def load(cls, folder: Path) -> RelationScorer:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from retrieval.errors import ModelFileError, QueryShapeError
+from retrieval.files import replaced
 from retrieval.ranking import Vectors
 from retrieval.triple_data import IntArray
 
@@ -54,6 +56,8 @@ class VectorIndex:
         self._next = 0
         self._built_with = 0
         self._index = _flat(dim)
+        #: What `save` was told about the vectors.
+        self.about: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -170,23 +174,27 @@ class VectorIndex:
             for row in zip(found.tolist(), scores.tolist(), strict=True)
         ]
 
-    def save(self, path: Path) -> None:
-        """Write `path` (FAISS) and `path` + ".json" (ids), each replaced in one step."""
-        faiss = _faiss()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(path.name + ".new")
-        faiss.write_index(self._index, str(new))
-        new.replace(path)
+    def save(self, path: Path, *, about: Mapping[str, Any] | None = None) -> None:
+        """Write `path` (FAISS) and `path` + ".json" (ids), each replaced in one step.
+
+        The second file holds a hash of the first, so that two generations are never mixed up.
+        `about` is kept in it as it is and comes back as `about` of the loaded index.
+        """
+        stored = _faiss().serialize_index(self._index).tobytes()
+        with replaced(path) as new:
+            new.write_bytes(stored)
         description = {
             "format": FORMAT,
+            "hash": blake2b(stored, digest_size=16).hexdigest(),
             "dim": self.dim,
             "flat_limit": self.flat_limit,
             "next": self._next,
             "built_with": self._built_with,
             "labels": self._labels,
+            "about": dict(about or {}),
         }
-        new.write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
-        new.replace(path.with_name(path.name + ".json"))
+        with replaced(path.with_name(path.name + ".json")) as new:
+            new.write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> VectorIndex:
@@ -195,20 +203,21 @@ class VectorIndex:
         Raises:
             ModelFileError: if a file is missing, damaged, or does not belong to the other.
         """
-        faiss = _faiss()
         try:
             text = path.with_name(path.name + ".json").read_text(encoding="utf-8")
             description = json.loads(text)
             if description["format"] != FORMAT:
                 raise ValueError(f"format {description['format']}, this library reads {FORMAT}")
+            stored = path.read_bytes()
+            if blake2b(stored, digest_size=16).hexdigest() != description["hash"]:
+                raise ValueError("vectors and ids are not of one generation")
             index = cls(dim=description["dim"], flat_limit=description["flat_limit"])
-            index._index = faiss.read_index(str(path))
+            index._index = _faiss().deserialize_index(np.frombuffer(stored, np.uint8))
             index._labels = {str(id): int(label) for id, label in description["labels"].items()}
             index._next = int(description["next"])
             index._built_with = int(description["built_with"])
-            if index._index.ntotal != len(index._labels) or index._index.d != index.dim:
-                raise ValueError(f"{index._index.ntotal} vectors for {len(index._labels)} ids")
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            index.about = dict(description["about"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(
                 f"the index {path} cannot be read ({error}); build it again"
             ) from error

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retrieval.errors import ModelFileError
+from retrieval.files import replaced
 from retrieval.known_links import expand_ranges
 from retrieval.triple_data import IntArray
 
@@ -183,17 +184,16 @@ class BagOfWordsEncoder:
         """Write `encoder.safetensors` and `encoder.json` into a folder, which is made if needed."""
         from safetensors.numpy import save_file
 
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({"weights": np.ascontiguousarray(self.weights)}, folder / "encoder.safetensors")
+        with replaced(folder / "encoder.safetensors") as new:
+            save_file({"weights": np.ascontiguousarray(self.weights)}, new)
         description = {
             "format": FORMAT,
             "encoder": self.name,
             "min_count": self.min_count,
             "vocabulary": self.vocabulary,
         }
-        (folder / "encoder.json").write_text(
-            json.dumps(description, ensure_ascii=False), encoding="utf-8"
-        )
+        with replaced(folder / "encoder.json") as new:
+            new.write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> BagOfWordsEncoder:
