@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harvest.errors import InputError
 from kg.schema import RelationDef, Schema, TypeDef
@@ -121,22 +122,22 @@ def _ontology(base: Path, file: Path) -> Ontology:
     return Ontology(stem, schema, labels, sentences, train)
 
 
-def _rows(file: Path) -> list[dict[str, object]] | list[dict[str, str]] | list[dict]:  # type: ignore[type-arg]
+def _rows(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         raise InputError(f"{file} is missing: the benchmark's folder is not complete")
     return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
 
 
-def schema_of(ontology: Mapping[str, object]) -> tuple[Schema, dict[str, str]]:
+def schema_of(ontology: Mapping[str, Any]) -> tuple[Schema, dict[str, str]]:
     """Return an ontology file as a schema, and the benchmark's label of each of its relations.
 
     Domains and ranges that name no concept, or several, become "any"; relations whose values are
     dates or sums of money by their name become literals.
     """
-    concepts = {c["qid"]: c["label"].strip() for c in ontology["concepts"]}  # type: ignore[attr-defined]
+    concepts = {c["qid"]: c["label"].strip() for c in ontology["concepts"]}
     ends: dict[str, tuple[set[str], set[str]]] = {}
     labels: dict[str, str] = {}
-    for row in ontology["relations"]:  # type: ignore[attr-defined]
+    for row in ontology["relations"]:
         name = row["label"].strip()
         labels.setdefault(name, row["label"])
         heads, tails = ends.setdefault(name, (set(), set()))
@@ -166,7 +167,7 @@ def benchmark_date(value: str) -> str:
     >>> benchmark_date("2010"), benchmark_date("1867-11-07")
     ('01 January 2010', '07 November 1867')
     """
-    year, month, day = (value.split("-") + ["01", "01"])[:3]
+    year, month, day = [*value.split("-"), "01", "01"][:3]
     return f"{day} {_MONTHS[int(month) - 1]} {year}"
 
 

@@ -48,7 +48,7 @@ _NO_GROUP = frozenset("headquarters works studios series species parents".split(
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """What a sentence does with a statement; `dropped` gives the reason when it does not make it."""
+    """What a sentence does with a statement; `dropped` says why when it does not make it."""
 
     negated: bool = False
     hedged: bool = False
@@ -75,7 +75,8 @@ def judge(doc: Any, sentence: Any, head: Candidate, tail: Candidate) -> Assertio
         child
         for token in (*bearing, *above)
         for child in token.children
-        if child.i not in inside and child.dep_ in ("neg", "aux", "advmod", "det", "mark", "preconj")
+        if child.i not in inside
+        and child.dep_ in ("neg", "aux", "advmod", "det", "mark", "preconj")
         and (child.dep_ != "det" or token in bearing)
     ]
     negated = hedged = False
@@ -117,14 +118,25 @@ def _is_question(sentence: Any) -> bool:
 def _verbs_above(path: list[Any]) -> list[Any]:
     """Return the verbs that govern the top of the path: they can take the statement back.
 
-    A relative clause, a list or an adverbial clause is a statement of its own: climbing stops there.
+    A relative clause, a list or an adverbial clause is a statement of its own: climbing stops.
     """
     top = min(path, key=lambda token: len(list(token.ancestors)))
     found = []
     token = top
     while token.head.i != token.i and token.dep_ in (
-        "xcomp", "ccomp", "attr", "acomp", "prep", "pobj", "dobj", "nsubj", "nsubjpass", "agent",
-        "pcomp", "oprd", "dative",
+        "xcomp",
+        "ccomp",
+        "attr",
+        "acomp",
+        "prep",
+        "pobj",
+        "dobj",
+        "nsubj",
+        "nsubjpass",
+        "agent",
+        "pcomp",
+        "oprd",
+        "dative",
     ):
         token = token.head
         if token.pos_ in ("VERB", "AUX"):
@@ -167,16 +179,24 @@ def _is_group(path: list[Any], end: Candidate, doc: Any) -> bool:
 
 def _is_not_only(token: Any) -> bool:
     following = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
-    return following is not None and following.lower_ in ("only", "just", "merely", "until", "least")
+    return following is not None and following.lower_ in (
+        "only",
+        "just",
+        "merely",
+        "until",
+        "least",
+    )
 
 
 def _is_reported(token: Any) -> bool:
-    """Tell whether a "would" only shifts a past ("He would later marry X", "She would go on to")."""
+    """Tell whether a "would" only shifts a past ("He would later marry", "would go on to")."""
     if token.lower_ != "would":
         return False
     near = {item.lower_ for item in token.doc[token.i + 1 : token.i + 4]}
     perfect = "have" in near
-    return not perfect and bool(near & {"later", "eventually", "subsequently", "then", "go", "become"})
+    return not perfect and bool(
+        near & {"later", "eventually", "subsequently", "then", "go", "become"}
+    )
 
 
 def _is_impersonal(verb: Any) -> bool:
@@ -185,6 +205,7 @@ def _is_impersonal(verb: Any) -> bool:
     if _verb(verb) in ("seem", "appear"):
         return True
     return any(child.dep_ in _PASSIVE_OR_IMPERSONAL for child in children) or any(
-        child.dep_ == "nsubj" and child.lower_ in ("some", "many", "it", "sources", "historians", "scholars")
+        child.dep_ == "nsubj"
+        and child.lower_ in ("some", "many", "it", "sources", "historians", "scholars")
         for child in children
     )

@@ -15,11 +15,10 @@ unless what is known of their gender (given name, title, an earlier pronoun) spe
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 
+from harvest.extraction.given_names import gender_of
+from harvest.extraction.mentions import NOT_A_PERSON
 from kg.ids import normal_form
 
 __all__ = ["DocumentNames", "NamedEntity"]
@@ -27,13 +26,6 @@ __all__ = ["DocumentNames", "NamedEntity"]
 #: Pronouns look back over this many sentences.
 LOOK_BACK = 2
 _SURNAME_LABELS = frozenset({"PERSON", "NAME", "ORG", "WORK_OF_ART", "PRODUCT"})
-#: Words of prizes and institutions, which small recognisers take for people.
-NOT_A_PERSON = re.compile(
-    r"\b(?:Prize|Award|Medal|Order|Universit\w+|Colleges?|Institut\w+|School|Academ\w+|Laborator\w+|"
-    r"Labs?|Compan\w+|Corporation|Society|Observatory|Hospital|Ministry|Museum|Party|Foundation|"
-    r"Association|Council|Inc|Ltd|Street|Station|River|Island|Church|Cathedral|Park|Bridge|Castle|"
-    r"County|Records|Films?|Pictures|Entertainment|Festival|Cup|League|Army|Navy)\b"
-)
 _PARTICLES = frozenset("von van de der den la le du di da bin al el".split())
 _SUFFIXES = frozenset("jr jr. sr sr. ii iii iv".split())
 
@@ -67,7 +59,7 @@ class NamedEntity:
         return self.label == "PERSON" or (
             self.label not in ("GPE", "LOC", "FAC", "NORP")
             and len(self.name.split()) in (2, 3)
-            and bool(_gender(self.name))
+            and bool(gender_of(self.name))
         )
 
 
@@ -90,16 +82,22 @@ class DocumentNames:
     def add(self, name: str, label: str, *, sentence: int, subject: bool = False) -> NamedEntity:
         """Return the entity that a name stands for here, a new one if it is not yet known."""
         key = normal_form(name)
-        entity = self._by_key.get(key) or self._longer_form(name, label) or self._same_person(name, label)
+        entity = (
+            self._by_key.get(key)
+            or self._longer_form(name, label)
+            or self._same_person(name, label)
+        )
         if entity is None:
             entity = self._new(name)
         self._by_key.setdefault(key, entity)
+        if key != normal_form(entity.name) and entity.is_person:
+            label = "PERSON"  # a bare surname's own label says little
         entity.labels[label] = entity.labels.get(label, 0) + 1
         entity.last_seen = sentence
         if subject:
             entity.last_subject = sentence
         if not entity.gender and label == "PERSON":
-            entity.gender = _gender(name)
+            entity.gender = gender_of(name)
         return entity
 
     def alias(self, short: str, entity: NamedEntity) -> None:
@@ -145,7 +143,7 @@ class DocumentNames:
     def _longer_form(self, name: str, label: str) -> NamedEntity | None:
         """Return the person whose full name ends (or, for people, begins) with this short name."""
         words = _words(name)
-        if not words or label not in _SURNAME_LABELS:
+        if not words:
             return None
         surname = words if words[0] in _PARTICLES else words[-1:] if len(words) == 1 else []
         if not surname:
@@ -154,6 +152,7 @@ class DocumentNames:
             entity
             for entity in self.entities
             if entity.is_person
+            and (label in _SURNAME_LABELS or entity.name == self.title)
             and len(full := _words(entity.name)) > len(surname)
             and (full[-len(surname) :] == surname or (label == "PERSON" and full[:1] == surname))
         ]
@@ -173,7 +172,9 @@ class DocumentNames:
         if label != "PERSON":
             return None
         for entity in self.entities:
-            if entity.is_person and (_is_form_of(name, entity.name) or _is_form_of(entity.name, name)):
+            if entity.is_person and (
+                _is_form_of(name, entity.name) or _is_form_of(entity.name, name)
+            ):
                 return entity
         return None
 
@@ -212,22 +213,3 @@ def is_acronym_of(short: str, name: str) -> bool:
     words = re.findall(r"\w+", name)
     capitals = "".join(word[0] for word in words if word[0].isupper())
     return short in ("".join(word[0] for word in words).upper(), capitals)
-
-
-def _gender(name: str) -> str:
-    first = _words(name)[:1]
-    women, men = _given_names()
-    if first and first[0] in women:
-        return "f"
-    return "m" if first and first[0] in men else ""
-
-
-@cache
-def _given_names() -> tuple[frozenset[str], frozenset[str]]:
-    lines = files("harvest").joinpath("data/given_names.txt").read_text("utf-8").splitlines()
-    groups: dict[str, Sequence[str]] = {}
-    for line in lines:
-        if line and not line.startswith("#"):
-            key, _, names = line.partition(":")
-            groups[key] = normal_form(names).split()
-    return frozenset(groups["women"]), frozenset(groups["men"])

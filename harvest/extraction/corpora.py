@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -41,7 +42,7 @@ class HeadPlan:
 
 
 def head_plans() -> tuple[HeadPlan, ...]:
-    """Return the heads of `harvest/data/trained_heads.yaml`, with the names of the shipped schema."""
+    """Return the heads of `harvest/data/trained_heads.yaml`, named as in the shipped schema."""
     data = files("harvest").joinpath("data")
     schema = Schema.parse(data.joinpath("relations.yaml").read_text("utf-8"))
     plans = []
@@ -114,7 +115,7 @@ def _tekgen(
             text = row["sent"]
             head = _place(text, row["sub_label"]) or _last_name(text, row["sub_label"])
             tail = _place(text, row["obj_label"])
-            if head is None or tail is None or head[0] < tail[1] and tail[0] < head[1]:
+            if head is None or tail is None or (head[0] < tail[1] and tail[0] < head[1]):
                 continue
             for name, swapped in wanted.get(("tekgen", row["rel_label"]), ()):
                 rows[text].add((tail, name, head) if swapped else (head, name, tail))
@@ -150,10 +151,10 @@ def _last_name(text: str, label: str) -> Span | None:
 
 
 def _loose(form: str) -> str:
-    """Return a pattern for a name; the sets put blanks around some signs ("Bleach : Hell Verse")."""
+    """Return a pattern for a name; the sets put blanks around signs ("Bleach : Hell Verse")."""
     pieces = re.findall(r"\w+|[^\w\s]", form)
     pattern = re.escape(pieces[0]) if pieces else "(?!)"
-    for before, piece in zip(pieces, pieces[1:], strict=False):
+    for before, piece in pairwise(pieces):
         both_words = before[-1].isalnum() and piece[0].isalnum()
         pattern += (r"\s+" if both_words else r"\s*") + re.escape(piece)
     return pattern

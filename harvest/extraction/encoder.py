@@ -142,7 +142,8 @@ def _config(folder: Path) -> dict[str, Any]:
 @lru_cache(maxsize=4)
 def _load(folder: str, device: str, *, shallow: bool) -> tuple[Any, Any]:
     from tokenizers import Tokenizer
-    from transformers import AutoModel, logging
+    from transformers import AutoModel
+    from transformers.utils import logging
 
     path = Path(folder)
     layers = _config(path)["num_hidden_layers"]
@@ -154,14 +155,18 @@ def _load(folder: str, device: str, *, shallow: bool) -> tuple[Any, Any]:
     tokenizer.no_padding()
     tokenizer.enable_truncation(LONGEST)
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # the unused pooler is reported as a problem; it is not
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    # the unused pooler is reported as a problem; it is not
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # a model that loads in a blink
     try:
-        model = AutoModel.from_pretrained(
-            folder, add_pooling_layer=False, num_hidden_layers=layers
-        )
+        model = AutoModel.from_pretrained(folder, add_pooling_layer=False, num_hidden_layers=layers)
         model = model.eval().to(device)
     finally:
         logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return tokenizer, model

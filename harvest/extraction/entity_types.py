@@ -14,37 +14,55 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from harvest.extraction.mentions import NAMED, Candidate
+from harvest.extraction.mentions import INSTITUTION, NAMED, Candidate
 from kg.schema import Schema
 
 __all__ = ["TypeMap", "kind_of_name"]
 
 #: Words of type names, by kind; the last word of a name that is known decides.
 _WORDS: dict[str, str] = {
-    "person": "person human people scientist author writer artist actor musician politician athlete sportsperson player director "
-    "composer character astronaut president man woman physicist producer engineer personnel employee founder",
-    "organization": "organization organisation company university institution institute school college party team club agency "
-    "publisher band label studio unit corporation group government league academy society laboratory museum observatory "
-    "newspaper network business startup firm association branch army ministry",
+    "person": """
+        person human people scientist author writer artist actor musician politician athlete
+        sportsperson player director composer character astronaut president man woman
+        physicist producer engineer personnel employee founder""",
+    "organization": """
+        organization organisation company university institution institute school college
+        party team club agency publisher band label studio unit corporation group government
+        league academy society laboratory museum observatory newspaper network business
+        startup firm association branch army ministry""",
     "country": "country state nation",
-    "place": "place location city town village region territory river mountain range watercourse lake building venue area geographical "
-    "reservoir dam basin island continent body site peak address",
-    "work": "work film movie book novel song album software publication journal magazine game series article paper literature art painting "
-    "application program programme website dataset magazine literary musical music play poem database",
-    "event": "event election war battle competition season flight spaceflight mission festival race conference tournament",
+    "place": """
+        place location city town village region territory river mountain range watercourse
+        lake building venue area geographical reservoir dam basin island continent body site
+        peak address""",
+    "work": """
+        work film movie book novel song album software publication journal magazine game
+        series article paper literature art painting application program programme website
+        dataset magazine literary musical music play poem database""",
+    "event": """
+        event election war battle competition season flight spaceflight mission festival race
+        conference tournament""",
     "award": "award prize medal honour honor",
     "language": "language",
     "peoples": "ethnic nationality religion tribe peoples ethnicity",
-    "product": "product device vehicle computer hardware model console weapon equipment drug spacecraft machine system aircraft car",
-    "find": "discovery element particle phenomenon invention substance compound chemical gene protein disease theorem theory",
-    "idea": "occupation profession position role field discipline topic subject concept genre movement instrument sport rank ideology "
-    "alignment style voice status type class classification technology idea method skill tradition custom",
+    "product": """
+        product device vehicle computer hardware model console weapon equipment drug
+        spacecraft machine system aircraft car""",
+    "find": """
+        discovery element particle phenomenon invention substance compound chemical gene
+        protein disease theorem theory""",
+    "idea": """
+        occupation profession position role field discipline topic subject concept genre
+        movement instrument sport rank ideology alignment style voice status type class
+        classification technology idea method skill tradition custom""",
     "taxon": "taxon species genus family organism animal plant synonym habitat",
     "celestial": "planet star galaxy asteroid constellation celestial comet moon",
 }
 _KIND_OF_WORD = {word: kind for kind, words in _WORDS.items() for word in words.split()}
 
 _ANY_NAME = NAMED
+#: Labels of works wherever they stand.
+_WORKS = frozenset({"WORK_OF_ART", "LAW", "PRODUCT", "NAME"})
 _ACCEPTS: dict[str, frozenset[str]] = {
     "": _ANY_NAME,
     "person": frozenset({"PERSON", "NAME", "PRONOUN"}),
@@ -83,11 +101,17 @@ _KIND_OF_LABEL: dict[str, tuple[str, ...]] = {
 }
 _AWARD = re.compile(
     r"\b(?:Prize|Award|Medal|Medaille|Order of|Honou?r|Legion|Fellowship|Trophy|Cross|Grammy|Oscar|"
-    r"Emmy|Lecture|Hall of Fame)", re.IGNORECASE
+    r"Emmy|Lecture|Hall of Fame)",
+    re.IGNORECASE,
 )
-_INSTITUTION = re.compile(
-    r"\b(?:Universit|College|Institut|School|Academ|Laborator|Labs?\b|Compan|Corporation|Society|"
-    r"Observatory|Hospital|Ministry|Museum|Party|Foundation|Association|Council|Inc\b|Ltd)"
+_EVENT = re.compile(
+    r"\b(?:War|Battle|Siege|Championships?|Cup|Olympics?|Games|Election|Race|Festival|Grand Prix|"
+    r"Open|Conference|Congress|Convention|Revolution|Crisis|Tournament|Expedition|Mission|Apollo|Soyuz|"
+    r"STS|Expo|Exposition|Derby|Season|Series|Final|Finals|Tour|Rally|Contest|[12]\d{3})\b"
+)
+#: Names that are forms of address, not offices or ideas.
+_ADDRESS = frozenset(
+    "Sir Lord Lady Dame Dr Mr Mrs Ms Saint St St. Father Mother Brother Sister".split()
 )
 
 
@@ -130,13 +154,20 @@ class TypeMap:
             if _AWARD.search(text):
                 return candidate.label in NAMED
             return candidate.label in ("WORK_OF_ART", "EVENT", "NAME")
+        if kind == "work" and candidate.label not in _WORKS and candidate.label in NAMED:
+            # Titles are often taken for people or places; only where they stand out.
+            return candidate.prominent and candidate.label != "NORP"
+        if kind == "event" and candidate.label != "EVENT":
+            return candidate.label in _ACCEPTS[kind] and bool(_EVENT.search(text))
+        if kind == "idea" and text in _ADDRESS:
+            return False
         if kind == "organization":
-            if candidate.label in NAMED and _INSTITUTION.search(text):
+            if candidate.label in NAMED and INSTITUTION.search(text):
                 return True
             if _AWARD.search(text):
                 return False
         elif kind in ("person", "place", "country") and (
-            _INSTITUTION.search(text) or _AWARD.search(text)
+            INSTITUTION.search(text) or _AWARD.search(text)
         ):
             return kind == "place" and candidate.label == "FAC"
         return candidate.label in _ACCEPTS[kind]
@@ -147,7 +178,7 @@ class TypeMap:
         if label in NAMED and text:
             if _AWARD.search(text):
                 kinds = ("award",)
-            elif _INSTITUTION.search(text) and label != "FAC":
+            elif INSTITUTION.search(text) and label != "FAC":
                 kinds = ("organization",)
         for kind in kinds:
             found = _types_by_kind(self.schema).get(kind)

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from harvest.errors import InputError
 from harvest.extraction.coreference import DocumentNames, NamedEntity
@@ -175,9 +174,7 @@ class TextHarvester:
         names = DocumentNames(document.title)
         for mention in known:
             names.add_known(mention.name, mention.type, self._types.label_of(mention.type))
-        sentences = read_chunk(
-            document, chunk, nlp=self._nlp, names=names, concepts=self._concepts
-        )
+        sentences = read_chunk(document, chunk, nlp=self._nlp, names=names, concepts=self._concepts)
         statements = self._scorer.statements(sentences)
         types = _settled_types(statements, sentences, self._types)
         statements = [s for s in statements if self._agrees(s, types)]
@@ -233,10 +230,15 @@ class TextHarvester:
             (statement.tail, statement.relation.tail),
         ):
             settled = types.of(placed)
-            if asked and settled and placed.entity is not None and not _is_demonym(placed, asked, self._types):
-                if self.schema.root(asked) != self.schema.root(settled):
-                    self._count["dropped_type"] += 1
-                    return False
+            if (
+                asked
+                and settled
+                and placed.entity is not None
+                and not _is_demonym(placed, asked, self._types)
+                and self.schema.root(asked) != self.schema.root(settled)
+            ):
+                self._count["dropped_type"] += 1
+                return False
         return True
 
 
@@ -266,8 +268,9 @@ def _settled_types(
         for placed in sentence.placed:
             if placed.entity is not None and placed.candidate.label != "PRONOUN":
                 entities[id(placed.entity)] = placed.entity
-                own = types.type_of(placed.candidate.label, placed.surface)
-                if placed.candidate.label == "GPE" and is_country(placed.surface):
+                label = "PERSON" if placed.entity.is_person else placed.candidate.label
+                own = types.type_of(label, placed.surface)
+                if label == "GPE" and is_country(placed.surface):
                     own = _country_type(types) or own
                 if own:
                     votes[id(placed.entity)][own] += 10

@@ -62,7 +62,7 @@ class RelationHead:
 
 @dataclass(frozen=True)
 class RelationHeads:
-    """The network of all heads. `tensors` holds W, E, b, V, c, mu, sigma as in the module's formula."""
+    """The network of all heads; `tensors` holds the arrays of the module's formula."""
 
     heads: tuple[RelationHead, ...]
     tensors: Mapping[str, NDArray[np.float32]]
@@ -114,8 +114,8 @@ class RelationHeads:
         offsets: list[int] = []
         for row, (head, tail) in enumerate(pairs):
             for part, rows in enumerate(view.parts(head, tail)):
-                if rows:
-                    means[part, row, rows] = 1.0 / len(rows)
+                if rows:  # a word around both ends stands in two windows and counts twice
+                    np.add.at(means[part, row], rows, 1.0 / len(rows))
             offsets.append(len(buckets))
             buckets += view.hashed(head, tail)
         blocks = products.view(len(view.states), count, hidden_size).permute(1, 0, 2)

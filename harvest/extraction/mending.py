@@ -1,6 +1,6 @@
-"""Undo what page layout did to a text, and remember where every character came from.
+r"""Undo what page layout did to a text, and remember where every character came from.
 
-A PDF page or a wrapped text file breaks lines inside sentences and words ("Cam-\\nbridge"). Parsers
+A PDF page or a wrapped text file breaks lines inside sentences and words ("Cam-\nbridge"). Parsers
 and names suffer, yet every span that is written must still equal its quote. So the text is read
 through a `MendedText`: a copy with the breaks mended, and for each of its characters the place in
 the original. Spans are found in the copy and reported in the original.
@@ -33,9 +33,9 @@ _BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t]*")
 
 @dataclass(frozen=True, slots=True)
 class MendedText:
-    """A block of text as a reader would say it, with the origin of each of its characters.
+    r"""A block of text as a reader would say it, with the origin of each of its characters.
 
-    >>> block = mend("He left Cam-\\nbridge.", 0, 20)
+    >>> block = mend("He left Cam-\nbridge.", 0, 20)
     >>> block.text
     'He left Cambridge.'
     >>> block.original((8, 17))
@@ -53,9 +53,9 @@ class MendedText:
 
 
 def split_blocks(text: str, start: int, end: int) -> list[Span]:
-    """Return the spans of the blocks (paragraphs, headings, list items) of `text[start:end]`.
+    r"""Return the spans of the blocks (paragraphs, headings, list items) of `text[start:end]`.
 
-    >>> split_blocks("Early life\\nMarie was born.\\n\\nShe left.", 0, 37)
+    >>> split_blocks("Early life\nMarie was born.\n\nShe left.", 0, 37)
     [(0, 10), (11, 26), (28, 37)]
     """
     blocks: list[Span] = []

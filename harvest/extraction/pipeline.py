@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harvest.errors import ExtractionError, HarvestError
 
@@ -88,7 +88,7 @@ def load_pipeline(name: str = "") -> Language:
     Raises:
         PipelineMissing: not installed, not English, or without tagger, parser or entity recogniser.
     """
-    return _load(name)
+    return cast("Language", _load(name))
 
 
 @lru_cache(maxsize=4)

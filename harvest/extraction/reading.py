@@ -109,7 +109,7 @@ def _read_sentence(
         end -= 1
     if start == end:
         return None
-    placed = []
+    placed: list[Placed] = []
     for candidate in candidates:
         mended = doc[candidate.start : candidate.end].text
         entity: NamedEntity | None = None
@@ -147,7 +147,9 @@ def _named(
 
 def _is_subject(doc: Any, candidate: Candidate) -> bool:
     root = doc[candidate.start : candidate.end].root
-    return root.dep_ in ("nsubj", "nsubjpass")
+    # A subject in company ("A, B and C") is not what "he" goes back to.
+    alone = not any(child.dep_ == "conj" for child in root.children)
+    return alone and root.dep_ in ("nsubj", "nsubjpass")
 
 
 def _characters(doc: Any, start: int, end: int) -> Span:

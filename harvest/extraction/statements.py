@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harvest.extraction.assertion import judge
 from harvest.extraction.countries import country_of, is_country
-from harvest.extraction.mentions import NAMED, Candidate
+from harvest.extraction.mentions import NAMED
 from harvest.extraction.pairs import SentenceView, dependency_path
 from harvest.extraction.reading import Placed, ReadSentence
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harvest.extraction.zero_shot import ZeroShotRelation
     from kg.schema import RelationDef
 
-__all__ = ["PlannedRelation", "Statement", "Scorer"]
+__all__ = ["PlannedRelation", "Scorer", "Statement"]
 
 #: More pairs of one sentence than this are not read (a sentence that lists a hundred names).
 MOST_PAIRS = 400
@@ -96,9 +96,7 @@ class Scorer:
             found += [s for item in kept if (s := self._asserted(item)) is not None]
         return found
 
-    def _pairs(
-        self, sentence: ReadSentence
-    ) -> dict[tuple[Placed, Placed], list[PlannedRelation]]:
+    def _pairs(self, sentence: ReadSentence) -> dict[tuple[Placed, Placed], list[PlannedRelation]]:
         """Return the relations that each ordered pair (head, tail) may stand in, by types."""
         result: dict[tuple[Placed, Placed], list[PlannedRelation]] = {}
         if len(sentence.placed) < 2:
@@ -121,7 +119,9 @@ class Scorer:
                         result.setdefault((head, tail), []).append(planned)
         if len(result) > MOST_PAIRS:
             self.count["dropped_too_many_pairs"] += len(result) - MOST_PAIRS
-            nearest = sorted(result, key=lambda pair: (_distance(*pair), pair[0].span, pair[1].span))
+            nearest = sorted(
+                result, key=lambda pair: (_distance(*pair), pair[0].span, pair[1].span)
+            )
             result = {pair: result[pair] for pair in nearest[:MOST_PAIRS]}
         self.count["pairs"] += len(result)
         return result
@@ -143,7 +143,7 @@ class Scorer:
             return label in ("GPE", "NAME", "LOC") and (
                 is_country(placed.surface) or self.types.schema.root(type_name) == type_name
             )
-        candidate = Candidate(placed.candidate.start, placed.candidate.end, label)
+        candidate = replace(placed.candidate, label=label)
         return self.types.fits(candidate, placed.surface, type_name)
 
     def _scored(
@@ -158,7 +158,9 @@ class Scorer:
         for (head, tail), relations in pairs.items():
             for planned in relations:
                 if planned.column >= 0:
-                    directed.setdefault((tail, head) if planned.swapped else (head, tail), len(directed))
+                    directed.setdefault(
+                        (tail, head) if planned.swapped else (head, tail), len(directed)
+                    )
         probabilities = np.zeros((0, 0), np.float32)
         if directed:
             ends = [(first.candidate, second.candidate) for first, second in directed]
@@ -183,9 +185,7 @@ class Scorer:
                 if score >= planned.threshold:
                     yield Statement(sentence, planned.relation, head, tail, score)
 
-    def _has_trigger(
-        self, sentence: ReadSentence, head: Placed, tail: Placed, column: int
-    ) -> bool:
+    def _has_trigger(self, sentence: ReadSentence, head: Placed, tail: Placed, column: int) -> bool:
         triggers = self.heads.heads[column].triggers
         if not triggers:
             return True
@@ -251,9 +251,7 @@ def _is_weaker_reading(item: Statement, better: Statement) -> bool:
     same_head = _same(item.head, better.head)
     same_tail = _same(item.tail, better.tail)
     if same_head and (
-        same_tail
-        or item.tail.candidate.overlaps(better.tail.candidate)
-        or item.relation.functional
+        same_tail or item.tail.candidate.overlaps(better.tail.candidate) or item.relation.functional
     ):
         return True
     return _same(item.head, better.tail) and _same(item.tail, better.head)

@@ -51,7 +51,8 @@ class ZeroShotRelation:
     words: frozenset[str]
     #: Texts whose nearest decides: "name: description", aliases, templates.
     texts: tuple[str, ...]
-    #: Words between the places of each template, and whether the head comes first in it.
+    #: Words between the places of each template, and whether the head is its subject (or, of a
+    #: template in the passive, its agent).
     patterns: tuple[tuple[frozenset[str], bool], ...]
     symmetric: bool
     #: Head and tail are of types that could change places.
@@ -71,15 +72,15 @@ class ZeroShotRelation:
             first, second = template.find("{head}"), template.find("{tail}")
             if first >= 0 and second >= 0:
                 low, high = sorted((first, second))
-                middle = _content(nlp(template[low + 6 : high])) or _content(nlp(plain[0]))
-                patterns.append((frozenset(middle), first < second))
+                between = template[low + 6 : high]
+                middle = _content(nlp(between)) or _content(nlp(template.replace("{", "")))
+                is_passive = re.search(r"\b(?:is|was|are|were|been)\b.*\bby\b", between) is not None
+                patterns.append((frozenset(middle), (first < second) != is_passive))
         texts = (f"{name}: {relation.description}", name, *aliases, *plain)
-        return cls(
-            frozenset(words), tuple(texts), tuple(patterns), relation.symmetric, reversible
-        )
+        return cls(frozenset(words), tuple(texts), tuple(patterns), relation.symmetric, reversible)
 
     def score(self, doc: Any, head: Candidate, tail: Candidate, encoder: FrozenEncoder) -> float:
-        """Return the probability that the pair stands in the relation, 0 without any shared word."""
+        """Return the probability that the pair stands in the relation, 0 without shared words."""
         joining = _joining(doc, head, tail)
         lemmas = {token.lemma_.lower() for token in joining if token.pos_ not in ("ADP", "DET")}
         if not lemmas & self.words:
@@ -87,21 +88,20 @@ class ZeroShotRelation:
         if self.reversible and not self.symmetric and not self._in_order(doc, head, tail, lemmas):
             return 0.0
         phrase = " ".join(token.text for token in joining)
-        cosine = float(
-            np.max(_vectors(encoder, self.texts) @ _vectors(encoder, (phrase,))[0])
-        )
+        cosine = float(np.max(_vectors(encoder, self.texts) @ _vectors(encoder, (phrase,))[0]))
         return min(CEILING, 1.0 / (1.0 + math.exp(-SLOPE * (cosine - MIDDLE))))
 
     def _in_order(self, doc: Any, head: Candidate, tail: Candidate, lemmas: set[str]) -> bool:
-        head_first = head < tail
+        path = dependency_path(doc, head, tail)
+        passive = any(token.dep_ in ("agent", "nsubjpass") for token, _ in path)
+        is_subject = (head < tail) != passive
         best = max((len(words & lemmas) for words, _ in self.patterns), default=0)
         if best:
             return any(
-                len(words & lemmas) == best and order == head_first
-                for words, order in self.patterns
+                len(words & lemmas) == best and subject == is_subject
+                for words, subject in self.patterns
             )
-        passive = any(token.dep_ in ("agent", "nsubjpass") for token, _ in dependency_path(doc, head, tail))
-        return head_first != passive
+        return is_subject
 
 
 def _joining(doc: Any, head: Candidate, tail: Candidate) -> list[Any]:

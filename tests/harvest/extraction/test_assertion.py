@@ -26,7 +26,11 @@ def verdict(text: str, head: str, tail: str) -> Assertion:
         ("Marie Curie, who was not rich, was born in Warsaw.", "Marie Curie", "Warsaw"),
         ("Marie Curie was not only born in Warsaw but also raised there.", "Marie Curie", "Warsaw"),
         ("He joined IBM, and his brother never left Berlin.", "He", "IBM"),
-        ("The parents of Marie Curie were Bronisława and Władysław Skłodowski.", "Marie Curie", "Władysław"),
+        (
+            "The parents of Marie Curie were Bronisława and Władysław Skłodowski.",
+            "Marie Curie",
+            "Władysław",
+        ),
         ("In 1891 she would later marry Pierre Curie.", "she", "Pierre Curie"),
     ],
 )
@@ -52,10 +56,20 @@ def test_denied(text: str, head: str, tail: str) -> None:
     ("text", "head", "tail", "reason"),
     [
         ("Was Lise Meitner born in Berlin?", "Lise Meitner", "Berlin", "question"),
-        ("If Niels Bohr had joined IBM, he would have left Denmark.", "Niels Bohr", "IBM", "conditional"),
+        (
+            "If Niels Bohr had joined IBM, he would have left Denmark.",
+            "Niels Bohr",
+            "IBM",
+            "conditional",
+        ),
         ("If he had stayed, Bohr would have joined IBM.", "Bohr", "IBM", "conditional"),
         ("Former IBM engineers founded SAP.", "IBM", "SAP", "group"),
-        ("Students of Ernest Rutherford founded the Kapitza Club.", "Ernest Rutherford", "Kapitza Club", "group"),
+        (
+            "Students of Ernest Rutherford founded the Kapitza Club.",
+            "Ernest Rutherford",
+            "Kapitza Club",
+            "group",
+        ),
         ("Alan Turing hoped to join IBM.", "Alan Turing", "IBM", "wish"),
     ],
 )

@@ -29,8 +29,15 @@ def test_forms(text: str, value: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "29 February 1903", "31 April 1900", "the 1920s", "1914–18", "1,867 people", "$1867", "room 99",
-        "1867%", "pi is 3.1415",
+        "29 February 1903",
+        "31 April 1900",
+        "the 1920s",
+        "1914–18",
+        "1,867 people",
+        "$1867",
+        "room 99",
+        "1867%",
+        "pi is 3.1415",
     ],
 )
 def test_what_is_no_date(text: str) -> None:

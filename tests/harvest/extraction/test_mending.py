@@ -1,4 +1,4 @@
-"""Line ends are mended for reading, and every span of the mended text leads back to the original."""
+"""Line ends are mended for reading, and every mended span leads back to the original."""
 
 from hypothesis import given
 from hypothesis import strategies as st
