@@ -25,8 +25,9 @@ type Step = tuple[str, Sequence[str]]
 QUESTIONS: Final[Sequence[tuple[str, str]]] = (
     (
         "Where did these people work, and who met whom there?",
-        "MATCH (p:Person)-[:EMPLOYER]->(o:Organization) WITH o.name AS place, "
-        "collect(DISTINCT p.name) AS people WHERE size(people) > 1 "
+        "MATCH (p:Person)-[:EMPLOYER]->(o:Organization) "
+        "WITH DISTINCT o.name AS place, p.name AS person ORDER BY place, person "
+        "WITH place, collect(person) AS people WHERE size(people) > 1 "
         "RETURN place, people ORDER BY size(people) DESC, place LIMIT 5",
     ),
     (

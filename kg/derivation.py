@@ -327,7 +327,7 @@ class _RelationMap:
 
     def __init__(self, rows: Iterable[RelationName]) -> None:
         self._rows: dict[str, RelationName] = {}
-        self._cache: dict[str, tuple[str, bool, bool]] = {}
+        self._cache: dict[str, tuple[str, str, bool, bool]] = {}
         for row in rows:
             key = normal_form(row.phrase.replace("_", " "))
             held = self._rows.setdefault(key, row)
@@ -335,20 +335,24 @@ class _RelationMap:
             if order < (held.relation, held.swapped, held.symmetric):
                 self._rows[key] = row
 
-    def look_up(self, phrase: str) -> tuple[str, bool, bool]:
-        """Return relation type, swapped and symmetric for a phrase."""
+    def look_up(self, phrase: str) -> tuple[str, str, bool, bool]:
+        """Return relation type, predicate, swapped and symmetric for a phrase.
+
+        The predicate is the relation's own name, since an inverse phrase would read the wrong way
+        round; a phrase that the map does not hold is its own predicate.
+        """
         if phrase not in self._cache:
             row = self._rows.get(normal_form(phrase.replace("_", " ")))
             self._cache[phrase] = (
-                (relation_type(row.relation), row.swapped, row.symmetric)
+                (relation_type(row.relation), row.relation, row.swapped, row.symmetric)
                 if row
-                else (relation_type(phrase), False, False)
+                else (relation_type(phrase), phrase, False, False)
             )
         return self._cache[phrase]
 
     def ends(self, head: str, phrase: str, tail: str) -> tuple[str, str, str]:
         """Return canonical (head, relation type, tail) for a phrase between two ends."""
-        relation, swapped, symmetric = self.look_up(phrase)
+        relation, _, swapped, symmetric = self.look_up(phrase)
         if tail.startswith("e_") and (swapped or (symmetric and tail < head)):
             # A symmetric relation is held once, in the order of its ends' ids.
             head, tail = (tail, head) if not (swapped and symmetric) else sorted((head, tail))
@@ -375,7 +379,7 @@ def derive_triples(
     ends: dict[str, tuple[str, str, str]] = {}
     stated: dict[str, Stated] = {}
     best: dict[str, dict[int, float]] = defaultdict(dict)
-    phrases: dict[str, list[str]] = defaultdict(list)
+    predicates: dict[str, list[str]] = defaultdict(list)
     ids: dict[tuple[str, str, str], str] = {}
     for statement in statements:
         head = canonical.get(statement.head, statement.head)
@@ -390,13 +394,13 @@ def derive_triples(
         ends[id] = key
         scores = best[id]
         scores[statement.source] = max(scores.get(statement.source, 0.0), statement.score)
-        phrases[id].append(statement.relation)
+        predicates[id].append(relations.look_up(statement.relation)[1])
     triples = {
         id: Triple(
             head=head,
             relation=relation,
             tail=tail,
-            predicate=_vote((phrase, 1) for phrase in phrases[id]) or relation,
+            predicate=_vote((predicate, 1) for predicate in predicates[id]) or relation,
             score=fuse(best[id].values()),
             support=len(best[id]),
         )

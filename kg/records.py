@@ -369,7 +369,7 @@ class Triple:
     #: Relation type in UPPER_SNAKE, as in Cypher.
     relation: str
     tail: str
-    #: Commonest raw phrase (or schema name), ties the smallest.
+    #: Name of the relation in the schema; else the commonest raw phrase, ties the smallest.
     predicate: str
     score: float
     #: Number of independent sources: equal sentences count once.
