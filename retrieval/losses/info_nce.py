@@ -62,8 +62,6 @@ def info_nce(
     if known is not None:
         rows, columns = known
         others = columns != targets[rows]
-        # index_put, not a Boolean mask: its backward pass touches only the masked entries.
-        logits = logits.index_put(
-            (rows[others], columns[others]), torch.tensor(-torch.inf, dtype=logits.dtype)
-        )
+        # In place and by index: no copy of the table, and no Boolean mask of its size.
+        logits[rows[others], columns[others]] = -torch.inf
     return functional.cross_entropy(logits, targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.calibration import (
@@ -17,6 +17,7 @@ from retrieval.calibration import (
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=12))
 def test_odds_are_those_of_the_softmax(scores: list[float]) -> None:
     weights = np.exp(np.array(scores) / TEMPERATURE)

@@ -386,3 +386,24 @@ def test_an_index_that_cannot_be_stored_does_not_keep_the_answer_back(
     monkeypatch.setattr(GraphModel, "save_index", refuse)
     assert predict(store, head="Gwen Fermi", relation="born in", k=1)
     assert "was not stored" in caplog.text
+
+
+@pytest.mark.neo4j
+def test_on_neo4j_it_is_the_same(
+    neo4j_graph: str, report: TrainReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))  # where the model of a server's graph goes
+    store = kg.open_graph(neo4j_graph)
+    families(store)
+    trained = train(store)
+    assert trained.model.fingerprint == report.model.fingerprint
+    assert store.home is not None
+    assert tmp_path in store.home.parents
+    links = predict(store, head="Finn Hahn", relation="born in", k=2, write_back=True)
+    assert links[0].tail.name == city_of("Hahn")
+    assert store.stats().predictions == 2
+    assert [
+        link.tail.name for link in predict(store, head="Finn Hahn", relation="born in", k=2)
+    ] == [link.tail.name for link in links]
+    assert store.undo(links[0].run).predictions == 2
+    store.close()

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.losses.info_nce import info_nce
@@ -37,6 +37,7 @@ def test_a_masked_candidate_gets_no_gradient() -> None:
     assert cosines.grad[0, 0] < 0 < cosines.grad[0, 1]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.floats(-1, 1, width=32), min_size=4, max_size=4), min_size=1, max_size=5),
     st.floats(0.02, 2),

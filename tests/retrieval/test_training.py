@@ -145,6 +145,7 @@ def test_row_adam_leaves_other_rows_alone() -> None:
     assert (table[[0, 2]] < 1).all()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 5)), min_size=1),
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8),
