@@ -45,6 +45,23 @@ _PASSIVE_OR_IMPERSONAL = frozenset({"nsubjpass", "expl", "auxpass"})
 #: Plural nouns that name a thing, not a group of people or things.
 _NO_GROUP = frozenset("headquarters works studios series species parents".split())
 
+#: People whose deeds are not those of the one they belong to.
+_OTHERS = frozenset(
+    """brother sister sibling wife husband widow father mother parent son daughter child uncle aunt
+    cousin nephew niece grandfather grandmother grandson student pupil friend colleague assistant
+    teacher mentor follower successor predecessor rival fan staff team army""".split()
+)
+#: Nouns behind a name that only say what kind of thing it is.
+_SAME_THING = frozenset(
+    """building headquarters company corporation band mission spacecraft novel film movie album song
+    single series show game book project program programme magazine newspaper river region province
+    county district city town village area island peninsula airport station bridge museum festival
+    war election championship tournament prize award medal theory language family""".split()
+)
+_COPIES = frozenset(
+    "replica copy statue bust portrait model imitation version remake biography".split()
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
@@ -66,7 +83,7 @@ def judge(doc: Any, sentence: Any, head: Candidate, tail: Candidate) -> Assertio
     if not path:
         left, right = sorted((head, tail))
         path = list(doc[left.start : right.end])
-    if _is_group(path, head, doc) or _is_group(path[::-1], tail, doc):
+    if _is_group(path, head) or _is_group(path[::-1], tail):
         return Assertion(dropped="group")
     inside = {*range(head.start, head.end), *range(tail.start, tail.end)}
     above = _verbs_above(path)
@@ -156,24 +173,37 @@ def _is_conditional(sentence: Any, path: list[Any]) -> bool:
     return False
 
 
-def _is_group(path: list[Any], end: Candidate, doc: Any) -> bool:
-    """Tell whether this end only describes a group that does or undergoes something.
+def _is_group(path: list[Any], end: Candidate) -> bool:
+    """Tell whether this end only describes others that do or undergo something.
 
-    "former Acme engineers founded Y", "students of X moved to Y": the path climbs from the name
-    to a plural common noun, and that noun is subject, agent or object of a verb.
+    "former Acme engineers founded Y", "students of X moved to Y", "a replica of X was built in Y":
+    the path climbs from the name to a plural common noun, and that noun is subject, agent or object
+    of a verb. "X's brother played for Y", "an X replica stands in Y": it climbs to somebody's
+    relative or to a thing named after X, and goes on to a verb.
     """
-    for token in path:
-        if end.start <= token.i < end.end:
-            continue
-        if token.pos_ == "ADP" or token.dep_ in ("prep", "case"):
-            continue
-        if token.tag_ == "NNS" and token.lower_ not in _NO_GROUP:
-            verb = token.head
-            if token.dep_ == "pobj" and verb.dep_ == "agent":
-                verb = verb.head
-            acts = token.dep_ in ("nsubj", "nsubjpass", "agent", "pobj", "dobj", "conj")
-            return bool(acts and verb.lemma_ not in ("be", "include") and token.i != path[-1].i)
+    outside = [token for token in path if not end.start <= token.i < end.end]
+    steps = [
+        token for token in outside if token.pos_ != "ADP" and token.dep_ not in ("prep", "case")
+    ]
+    if not steps:
         return False
+    token = steps[0]
+    root = token.doc[end.start : end.end].root
+    goes_on = any(step.pos_ in ("VERB", "AUX") for step in steps[1:])
+    if root.head.i == token.i and goes_on:
+        lemma = token.lemma_.lower()
+        if root.dep_ == "poss" and (token.pos_ == "PROPN" or lemma in _OTHERS):
+            return True
+        if root.dep_ == "compound" and token.pos_ == "NOUN" and lemma not in _SAME_THING:
+            return True
+    if goes_on and token.lemma_.lower() in _COPIES:
+        return True
+    if token.tag_ == "NNS" and token.lower_ not in _NO_GROUP:
+        verb = token.head
+        if token.dep_ == "pobj" and verb.dep_ == "agent":
+            verb = verb.head
+        acts = token.dep_ in ("nsubj", "nsubjpass", "agent", "pobj", "dobj", "conj")
+        return bool(acts and verb.lemma_ not in ("be", "include") and token.i != path[-1].i)
     return False
 
 

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
     from harvest.extraction.training_pairs import PairSet
 
-__all__ = ["OTHER_WEIGHT", "calibrated", "platt", "threshold"]
+__all__ = ["calibrated", "platt", "threshold"]
 
-#: Weight of "this pair's other relations are not said" where the corpus names only one.
-OTHER_WEIGHT = 0.4
 #: Held-out precision that a threshold must reach.
 PRECISION = 0.85
 
@@ -36,15 +34,7 @@ def calibrated(network: RelationHeads, pairs: PairSet) -> tuple[RelationHeads, d
     truth = np.zeros(margin.shape, np.bool_)
     for row, names in enumerate(pairs.relations):
         truth[row, names] = True
-    weight = np.repeat(pairs.weight[:, None], margin.shape[1], axis=1)
-    named = np.asarray(
-        [
-            bool(names) and silent
-            for names, silent in zip(pairs.relations, pairs.silent, strict=True)
-        ]
-    )
-    weight[named] = OTHER_WEIGHT
-    weight[truth] = 1.0
+    weight = pairs.weights(margin.shape[1])
     real = ~pairs.synthetic
     slope, offset = platt(margin[real], truth[real], weight[real])
     network = replace(network, calibration=(slope, offset))

@@ -125,6 +125,8 @@ def find_candidates(
     for entity in doc.ents:
         if entity.label_ in NAMED:
             start, end = trim(doc, entity.start, entity.end)
+            if _is_in_case_name(doc, start, end):
+                continue
             if any(token.pos_ == "VERB" and token.text.islower() for token in doc[start:end]):
                 continue  # "Bohr married Margrethe" is no name; the runs below find both
             if start < end and any(char.isupper() for char in doc[start:end].text):
@@ -171,6 +173,12 @@ def repaired_label(doc: Any, start: int, end: int, label: str) -> str:
     ):
         return "GPE" if not text.isupper() else label
     return label
+
+
+def _is_in_case_name(doc: Any, start: int, end: int) -> bool:
+    """Tell whether a name is a party of a law case: "New York Times v. United States"."""
+    beside = [doc[i].lower_ for i in (start - 1, end) if 0 <= i < len(doc)]
+    return any(word in ("v.", "v", "vs.", "vs") for word in beside)
 
 
 def _is_quoted(doc: Any, start: int, end: int) -> bool:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harvest.extraction.calibration import OTHER_WEIGHT, calibrated
+from harvest.extraction.calibration import calibrated
 from harvest.extraction.corpora import head_plans, training_sentences
 from harvest.extraction.heads import RelationHead, RelationHeads, shipped_folder
 from harvest.extraction.pairs import BUCKETS
@@ -41,7 +41,7 @@ __all__ = ["fit", "main", "train"]
 _log = logging.getLogger(__name__)
 
 HIDDEN = 256
-EPOCHS = 10
+EPOCHS = 9
 BATCH = 512
 #: Fewer pairs than this teach nothing; the relation is left to the zero-shot scorer.
 LEAST_SUPPORT = 20
@@ -77,7 +77,11 @@ def train(
     _log.info("%d pairs after %.0f s", len(pairs.hashed), time.monotonic() - started)
     support = np.bincount([r for rs in pairs.relations for r in rs], minlength=len(plans))
     kept = [column for column, count in enumerate(support) if count >= LEAST_SUPPORT]
-    pairs = _renumber(pairs, kept)
+    real = {c for c, plan in enumerate(plans) if any(s[0] != "synthetic" for s in plan.sources)}
+    pairs = replace(
+        _renumber(pairs, kept),
+        unheard=frozenset(new for new, old in enumerate(kept) if old not in real),
+    )
     heads = [replace(plans[column].head, support=int(support[column])) for column in kept]
     held_out = pairs.sentence % 10 == 0
     learning = _without_likely_facts(pairs.part(~held_out), len(heads), seed)
@@ -122,6 +126,7 @@ def fit(
     optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-3, total_steps=steps)
     generator = torch.Generator().manual_seed(seed)
+    weights = pairs.weights(relations)
     for _ in range(epochs):
         order = torch.randperm(len(pairs.hashed), generator=generator).tolist()
         for begin in range(0, len(order), BATCH):
@@ -139,13 +144,9 @@ def fit(
             z = output(hidden)
             margin = z[:, 1:] - z[:, :1]
             target = torch.zeros_like(margin)
-            weight = torch.from_numpy(pairs.weight[rows])[:, None].expand_as(margin).clone()
             for row, index in enumerate(rows):
-                if pairs.relations[index]:
-                    if pairs.silent[index]:
-                        weight[row] = OTHER_WEIGHT
-                    target[row, pairs.relations[index]] = CERTAIN
-                    weight[row, pairs.relations[index]] = 1.0
+                target[row, pairs.relations[index]] = CERTAIN
+            weight = torch.from_numpy(weights[rows])
             loss = functional.binary_cross_entropy_with_logits(
                 margin, target, weight=weight, reduction="sum"
             ) / len(rows)
@@ -170,7 +171,7 @@ def _without_likely_facts(pairs: PairSet, relations: int, seed: int) -> PairSet:
     likely = np.zeros(len(pairs.hashed), np.bool_)
     half = (pairs.sentence // 10) % 2 == 0
     for side in (half, ~half):
-        tensors = fit(pairs.part(side), relations, epochs=3, seed=seed)
+        tensors = fit(pairs.part(side), relations, epochs=2, seed=seed)
         network = RelationHeads(tuple(RelationHead(str(i)) for i in range(relations)), tensors)
         rows = np.flatnonzero(unnamed & ~side)
         for begin in range(0, len(rows), 2048):

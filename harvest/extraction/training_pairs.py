@@ -34,6 +34,10 @@ __all__ = ["PairSet", "pair_set", "read_pairs", "write_pairs"]
 
 #: Weight of a pair about which the corpus is silent, against 1 for a pair known to be none.
 SILENT_WEIGHT = 0.6
+#: Weight of "this pair's other relations are not said" where the corpus names only one.
+OTHER_WEIGHT = 0.4
+#: What is left of a silent pair's weight for relations that no corpus of real text names.
+UNHEARD_FACTOR = 0.15
 #: Unrelated pairs taken of one sentence: complete (synthetic) and silent ones.
 MOST_COMPLETE, MOST_SILENT = 12, 9
 _BLOCK = 256
@@ -57,6 +61,23 @@ class PairSet:
     silent: NDArray[np.bool_]
     #: From a template of ours: easier than real text, so not used for calibration.
     synthetic: NDArray[np.bool_]
+    #: Relations (columns) that only synthetic sentences name.
+    unheard: frozenset[int] = frozenset()
+
+    def weights(self, relations: int) -> NDArray[np.float32]:
+        """Return the weight of every answer, [pairs, relations].
+
+        Where a corpus names one relation of a pair, its silence about the others counts little; and
+        what no corpus of real text names, its silence does not deny: a birth date in a sentence
+        that was kept for its director is a birth date all the same.
+        """
+        result = np.repeat(self.weight[:, None], relations, axis=1)
+        named = np.asarray([bool(names) for names in self.relations], np.bool_) & self.silent
+        result[named] = OTHER_WEIGHT
+        result[np.ix_(self.silent, sorted(self.unheard))] *= UNHEARD_FACTOR
+        for row, names in enumerate(self.relations):
+            result[row, names] = 1.0
+        return result
 
     def part(self, rows: NDArray[np.bool_]) -> PairSet:
         """Return the pairs marked in `rows`."""
@@ -69,6 +90,7 @@ class PairSet:
             self.sentence[chosen],
             self.silent[chosen],
             self.synthetic[chosen],
+            self.unheard,
         )
 
 

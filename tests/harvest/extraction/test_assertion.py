@@ -31,6 +31,9 @@ def verdict(text: str, head: str, tail: str) -> Assertion:
             "Marie Curie",
             "Władysław",
         ),
+        ("IBM engineer John Backus led the project.", "IBM", "John Backus"),
+        ("The Titanic film was directed by James Cameron.", "Titanic", "James Cameron"),
+        ("Marie Curie's discovery of radium was celebrated.", "Marie Curie", "radium"),
         ("In 1891 she would later marry Pierre Curie.", "she", "Pierre Curie"),
     ],
 )
@@ -70,6 +73,9 @@ def test_denied(text: str, head: str, tail: str) -> None:
             "Kapitza Club",
             "group",
         ),
+        ("The Eiffel Tower replica was built in Texas.", "Eiffel Tower", "Texas", "group"),
+        ("A statue of Niels Bohr was made in Berlin.", "Niels Bohr", "Berlin", "group"),
+        ("Bohr's brother Harald played for Hellerup.", "Bohr", "Hellerup", "group"),
         ("Alan Turing hoped to join IBM.", "Alan Turing", "IBM", "wish"),
     ],
 )
