@@ -128,7 +128,7 @@ def kill_and_resume(
         before = len(read_log(log))
         process = start(uri, folder, log, harvester=harvester, delay=delay)
         early = rng.random() < 0.2
-        more, pause = rng.randint(1, step), rng.uniform(0, 1.0 if early else 0.03)
+        more, pause = rng.randint(1, step), rng.uniform(0, 0.6 if early else 0.03)
         deadline = time.monotonic() + PATIENCE
         while not early and len(read_log(log)) < before + more:
             assert process.poll() is None, (

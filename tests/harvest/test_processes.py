@@ -49,7 +49,25 @@ def endure(uri: str, tmp_path: Path, *, kills: int, seed: int, documents: int) -
 
 @pytest.mark.slow
 def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
-    endure(str(tmp_path / "my.kg"), tmp_path, kills=20, seed=20, documents=100)
+    endure(str(tmp_path / "my.kg"), tmp_path, kills=20, seed=20, documents=120)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 4, 9, 15, 25])
+def test_a_kill_while_the_graph_is_created_leaves_a_usable_place(
+    tmp_path: Path, milliseconds: int
+) -> None:
+    folder = write_folder(tmp_path / "docs", documents=3)
+    place, log = tmp_path / "my.kg", tmp_path / "log"
+    process = killing.start(str(place), folder, log)
+    deadline = time.monotonic() + 60
+    while not place.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+    time.sleep(milliseconds / 1000)
+    process.kill()
+    process.communicate()
+    killing.finish(killing.start(str(place), folder, log))
+    assert hash_of(str(place)) == alone(folder)[0]
 
 
 @pytest.mark.slow
