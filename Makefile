@@ -50,7 +50,7 @@ neo4j: .venv/.ready
 	if [[ "$(UV)" == .tools/bin/uv && ! -x .tools/bin/uv ]]; then \
 	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv; \
 	fi; \
-	$(UV) sync --frozen --quiet; touch $@; \
+	$(UV) sync --frozen --quiet --compile-bytecode; touch $@; \
 	echo "── environment ready in $$((SECONDS - began)) s"
 
 clean:
