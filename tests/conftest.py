@@ -31,11 +31,11 @@ def neo4j_uri() -> Iterator[str]:
         if chosen:
             patch.setenv("NEO4J_USERNAME", os.environ.get("SHEAF_TEST_NEO4J_USERNAME", USER))
             patch.setenv("NEO4J_PASSWORD", os.environ.get("SHEAF_TEST_NEO4J_PASSWORD", ""))
-            _refuse_unlessempty_database(chosen)
+            _refuse_unless_empty(chosen)
             yield chosen
             return
         try:
-            server = start()
+            server = start(short_lived=True)
         except Neo4jUnavailable as error:
             pytest.fail(str(error), pytrace=False)
         patch.setenv("NEO4J_USERNAME", server.user)
@@ -66,7 +66,7 @@ def _driver(uri: str) -> Driver:
     return GraphDatabase.driver(uri, auth=auth, notifications_min_severity="OFF")
 
 
-def _refuse_unlessempty_database(uri: str) -> None:
+def _refuse_unless_empty(uri: str) -> None:
     with _driver(uri) as driver:
         nodes = driver.execute_query("MATCH (n) RETURN count(n)").records[0][0]
     if nodes:

@@ -118,8 +118,8 @@ SCHEMA_NAMES: Final = (
 AWAIT_INDEXES: Final = "CALL db.awaitIndexes(300)"
 GRAPH: Final = "MATCH (g:SheafGraph {id: 'graph'}) RETURN g.format, g.store, g.counter"
 MAKE_GRAPH: Final = (
-    "MERGE (g:SheafGraph {id: 'graph'}) "
-    "ON CREATE SET g.format = $format, g.store = $store, g.counter = 0, g.runs = 0 "
+    "MERGE (g:SheafGraph {id: 'graph'}) ON CREATE SET g.format = $format, g.store = $store, "
+    "g.counter = 0, g.runs = 0 SET g.locked = true "
     "RETURN g.format, g.store, g.counter"
 )
 FOREIGN: Final = (

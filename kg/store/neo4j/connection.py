@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, LiteralString
 from urllib.parse import unquote, urlsplit
 
 from kg.errors import KgError, QueryError, StoreBusy, StoreError, StoreUnreachable
@@ -144,6 +144,27 @@ class Connection:
         with self.translated(), self._session(neo4j.WRITE_ACCESS) as session:
             result = session.execute_write(work)
         return result, attempts - 1
+
+    def define(self, statement: LiteralString) -> None:
+        """Make a constraint or an index, unless somebody else has just done so."""
+        with self.translated():
+            try:
+                with self._session(neo4j.WRITE_ACCESS) as session:
+                    session.execute_write(lambda tx: tx.run(statement).consume())
+            except failures.Neo4jError as error:
+                if "AlreadyExists" not in (error.code or ""):
+                    raise
+
+    @contextmanager
+    def holding(self, statement: LiteralString, **values: Any) -> Iterator[list[tuple[Any, ...]]]:
+        """Run a writing statement and keep what it locks until the block ends."""
+        with (
+            self.translated(),
+            self._session(neo4j.WRITE_ACCESS) as session,
+            session.begin_transaction(timeout=WRITE_SECONDS) as tx,
+        ):
+            yield [tuple(record.values()) for record in tx.run(statement, values)]
+            tx.commit()
 
     @contextmanager
     def reading(self, seconds: float) -> Iterator[neo4j.Transaction]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from functools import partial
 from typing import Final, NamedTuple
 
 from kg.errors import NotFound, StoreForeign, StoreVersion
 from kg.store import cypher
 from kg.store.neo4j.connection import Connection
-from kg.store.neo4j.work import Work
 
 __all__ = ["FORMAT", "Graph", "open_database"]
 
@@ -34,19 +32,16 @@ def open_database(connection: Connection, *, create: bool) -> Graph:
         StoreVersion: if a newer version of this library wrote it.
     """
     graph = find_graph(connection)
-    if graph is None and not create:
-        raise NotFound(
-            f"there is no graph at {connection.address.uri}: check the address, or make one with "
-            f"`sheaf harvest {connection.address.uri} DOCUMENTS`"
-        )
     if graph is None:
+        if not create:
+            where = connection.address.uri
+            raise NotFound(
+                f"there is no graph at {where}: check the address, or make one with "
+                f"`sheaf harvest {where} DOCUMENTS`"
+            )
         _refuse_foreign(connection)
-    _ensure_schema(connection)
-    if graph is None:
-        rows, _ = connection.write(
-            lambda work: work.ask(cypher.MAKE_GRAPH, format=FORMAT, store=uuid.uuid4().hex)
-        )
-        graph = Graph(*rows[0])
+    if graph is None or _missing(connection):
+        graph = _prepare(connection)
     if graph.format > FORMAT:
         raise StoreVersion(
             f"{connection.address.uri} has format {graph.format}, and this version of sheaf reads "
@@ -72,11 +67,23 @@ def _refuse_foreign(connection: Connection) -> None:
         )
 
 
-def _ensure_schema(connection: Connection) -> None:
+def _prepare(connection: Connection) -> Graph:
+    """Make constraints, indexes and the graph's own node, one process after the other."""
     wanted = cypher.schema()
-    found = dict(connection.read(lambda work: work.ask(cypher.SCHEMA_NAMES)))
-    missing = [name for name in wanted if name not in found]
-    for name in missing:
-        connection.write(partial(Work.ask, statement=wanted[name]))
-    if missing or any(found[name] != "ONLINE" for name in wanted if name in found):
+    connection.define(wanted["sheaf_sheafgraph_id"])
+    # Whoever makes the node first holds it until all else is made: processes that define a schema
+    # side by side run into each other's locks.
+    with connection.holding(cypher.MAKE_GRAPH, format=FORMAT, store=uuid.uuid4().hex) as (
+        graph,
+        *_,
+    ):
+        for name in _missing(connection):
+            connection.define(wanted[name])
         connection.read(lambda work: work.ask(cypher.AWAIT_INDEXES))
+    return Graph(*graph)
+
+
+def _missing(connection: Connection) -> list[str]:
+    """Return the names of constraints and indexes that are not there or not ready."""
+    found = dict(connection.read(lambda work: work.ask(cypher.SCHEMA_NAMES)))
+    return [name for name in cypher.schema() if found.get(name) != "ONLINE"]

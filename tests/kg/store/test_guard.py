@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -114,11 +115,15 @@ def test_what_the_guard_accepts_is_a_read_for_the_server(neo4j_graph: str, neo4j
     from neo4j.exceptions import Neo4jError
 
     writes = accepted = 0
-    # Every 23rd is enough in everyday runs; SHEAF_GUARD_ALL=1 tries all of them.
-    step = 1 if os.environ.get("SHEAF_GUARD_ALL") else 23
+    pairs = list(itertools.product(_HALVES, _WRITES))
+    # A few hundred are enough in everyday runs; SHEAF_GUARD_ALL=1 tries all of them.
+    if not os.environ.get("SHEAF_GUARD_ALL"):
+        clauses = ("RETURN", "WITH", "WHERE", "ORDER", "UNION", "}")
+        likely = [pair for pair in pairs if not pair[0][1] or pair[0][1].startswith(clauses)]
+        chance = random.Random(3)
+        pairs = chance.sample(likely, 200) + chance.sample(pairs, 100)
     with neo4j_driver.session() as session:
-        pairs = itertools.product(_HALVES, _WRITES)
-        for (left, right), write in itertools.islice(pairs, 0, None, step):
+        for (left, right), write in pairs:
             statement = f"{left} {write} {right}"
             passes = _accepted(statement)
             try:
@@ -128,7 +133,7 @@ def test_what_the_guard_accepts_is_a_read_for_the_server(neo4j_graph: str, neo4j
             accepted += passes
             writes += kind != "r"
             assert not (passes and kind != "r"), statement
-    assert writes > 20  # the test does meet real writes
+    assert writes > 10  # the test does meet real writes
 
 
 @pytest.mark.neo4j

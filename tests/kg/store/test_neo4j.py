@@ -170,7 +170,7 @@ def _live(graph: GraphStore, seed: int) -> list[str]:
     return hashes
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_every_step_equals_the_store_in_memory(graph: GraphStore, seed: int) -> None:
     memory = open_graph("memory://")
     assert _live(graph, seed) == _live(memory, seed)
@@ -290,7 +290,7 @@ def test_users_find_evidence_by_the_relationship_index(
         ),
         run=run,
     )
-    neo4j_driver.execute_query("CALL db.clearQueryCaches()")
+    neo4j_driver.execute_query("CALL db.prepareForReplanning(30)")
     operators = _operators(neo4j_driver, statement)
     assert any(operator.endswith("RelationshipIndexSeek") for operator in operators), operators
 
