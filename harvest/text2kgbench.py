@@ -38,6 +38,8 @@ __all__ = [
 #: Head, relation and tail as the benchmark writes them.
 type FactTriple = tuple[str, str, str]
 
+#: Relations whose range names the people ("athlete") though the values are words for what they do.
+_VALUE_TYPES = {"occupation": "occupation", "position held": "position"}
 _MONTHS = (
     "January February March April May June July August September October November December"
 ).split()
@@ -142,7 +144,7 @@ def schema_of(ontology: Mapping[str, Any]) -> tuple[Schema, dict[str, str]]:
         labels.setdefault(name, row["label"])
         heads, tails = ends.setdefault(name, (set(), set()))
         heads.add(concepts.get(row["domain"], ""))
-        tails.add(concepts.get(row["range"], "") or _literal_type(name))
+        tails.add(_VALUE_TYPES.get(name) or concepts.get(row["range"], "") or _literal_type(name))
     relations = {
         name: RelationDef(
             name=name,
@@ -151,7 +153,8 @@ def schema_of(ontology: Mapping[str, Any]) -> tuple[Schema, dict[str, str]]:
         )
         for name, (heads, tails) in ends.items()
     }
-    types = {label: TypeDef(label) for label in concepts.values()}
+    labels_of_types = {*concepts.values(), *(_VALUE_TYPES[n] for n in ends if n in _VALUE_TYPES)}
+    types = {label: TypeDef(label) for label in sorted(labels_of_types)}
     return Schema(types=types, relations=relations, source=str(ontology.get("id", ""))), labels
 
 

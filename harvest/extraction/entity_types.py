@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from harvest.extraction.given_names import gender_of
 from harvest.extraction.mentions import INSTITUTION, NAMED, Candidate
 from kg.schema import Schema
 
@@ -21,6 +22,7 @@ __all__ = ["TypeMap", "kind_of_name"]
 
 #: Words of type names, by kind; the last word of a name that is known decides.
 _WORDS: dict[str, str] = {
+    "nature": "river mountain range watercourse lake reservoir dam basin peak",
     "person": """
         person human people scientist author writer artist actor musician politician athlete
         sportsperson player director composer character astronaut president man woman
@@ -32,9 +34,8 @@ _WORDS: dict[str, str] = {
         startup firm association branch army ministry""",
     "country": "country state nation",
     "place": """
-        place location city town village region territory river mountain range watercourse
-        lake building venue area geographical reservoir dam basin island continent body site
-        peak address""",
+        place location city town village region territory building venue area
+        geographical island continent body site address""",
     "work": """
         work film movie book novel song album software publication journal magazine game
         series article paper literature art painting application program programme website
@@ -61,6 +62,8 @@ _WORDS: dict[str, str] = {
 _KIND_OF_WORD = {word: kind for kind, words in _WORDS.items() for word in words.split()}
 
 _ANY_NAME = NAMED
+#: Kinds that the subject of a document may have under any label.
+_LOOSE = frozenset({"organization", "place", "nature", "work", "product", "event", "celestial"})
 #: Labels of works wherever they stand.
 _WORKS = frozenset({"WORK_OF_ART", "LAW", "PRODUCT", "NAME"})
 _ACCEPTS: dict[str, frozenset[str]] = {
@@ -68,6 +71,7 @@ _ACCEPTS: dict[str, frozenset[str]] = {
     "person": frozenset({"PERSON", "NAME", "PRONOUN"}),
     "organization": frozenset({"ORG", "NAME", "FAC", "PRODUCT"}),
     "place": frozenset({"GPE", "LOC", "FAC", "NAME"}),
+    "nature": _ANY_NAME - {"NORP", "LANGUAGE", "LAW"},
     "country": frozenset({"GPE", "NORP", "NAME"}),
     "work": _ANY_NAME - {"NORP", "LANGUAGE", "LOC"},
     "event": frozenset({"EVENT", "NAME", "ORG", "WORK_OF_ART", "FAC", "PRODUCT", "LAW"}),
@@ -90,7 +94,7 @@ _KIND_OF_LABEL: dict[str, tuple[str, ...]] = {
     "PRONOUN": ("person",),
     "ORG": ("organization",),
     "GPE": ("place", "country"),
-    "LOC": ("place",),
+    "LOC": ("place", "nature"),
     "FAC": ("place",),
     "NORP": ("peoples",),
     "WORK_OF_ART": ("work",),
@@ -154,11 +158,16 @@ class TypeMap:
             if _AWARD.search(text):
                 return candidate.label in NAMED
             return candidate.label in ("WORK_OF_ART", "EVENT", "NAME")
+        if candidate.prominent and kind in _LOOSE and not gender_of(text):
+            # What a document is about is what its relations say, whatever the recogniser thinks.
+            return candidate.label in NAMED - {"NORP"}
         if kind == "work" and candidate.label not in _WORKS and candidate.label in NAMED:
             # Titles are often taken for people or places; only where they stand out.
             return candidate.prominent and candidate.label != "NORP"
         if kind == "event" and candidate.label != "EVENT":
             return candidate.label in _ACCEPTS[kind] and bool(_EVENT.search(text))
+        if kind == "nature" and gender_of(text):
+            return False
         if kind == "idea" and text in _ADDRESS:
             return False
         if kind == "organization":

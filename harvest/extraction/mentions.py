@@ -45,6 +45,7 @@ VALUES = frozenset({"DATE", "CARDINAL", "QUANTITY", "MONEY", "PERCENT"})
 PRONOUNS = frozenset({"he", "she", "his", "her", "him", "hers"})
 
 _LEADING = frozenset("the a an his her its their our my this that these those some".split())
+_ENDS_OF_SUBJECT = frozenset("is was are were ( , – /".split())
 _HONORIFICS = frozenset("mr mrs ms miss dr prof professor".split())
 _EDGES = frozenset("'s ’s ' ’ \" “ ” , . ; : ( ) [ ] - – — / & `` ''".split())
 _QUOTES = frozenset("\" “ ” ‘ ’ ' `` '' « »".split())
@@ -220,14 +221,18 @@ def subject_phrase(doc: Any) -> tuple[int, int] | None:
     for end, token in enumerate(doc):
         if end > 10 or (token.is_sent_start and end > 0):
             return None
-        if token.lower_ in ("is", "was", "are", "were") or token.text in ("(", ",", "–"):
+        if (
+            token.lower_ in ("is", "was", "are", "were")
+            or token.text in ("(", ",", "–", "/")
+            or token.is_space
+        ):
             break
     else:
         return None
     start, end = trim(doc, 0, end)
     if (
         start == 1
-        and doc[0].text == "The"
+        and doc[0].text in ("The", "A", "An")
         and not NOT_A_PERSON.search(doc[1:end].text)
         and all(token.text[0].isupper() or token.pos_ != "NOUN" for token in doc[1:end])
     ):
@@ -238,7 +243,7 @@ def subject_phrase(doc: Any) -> tuple[int, int] | None:
         or not (words[0].text[0].isupper() or words[0].text[0].isdigit())
         or words[0].pos_ in ("PRON", "ADP", "SCONJ", "ADV", "CCONJ")
         or any(word.pos_ in ("VERB", "AUX") and not word.text[0].isupper() for word in words)
-        or words[0].ent_type_ == "DATE"
+        or all(word.ent_type_ == "DATE" or word.like_num for word in words)
     ):
         return None
     return start, end
@@ -252,8 +257,29 @@ def _title_spans(doc: Any, title: str) -> Iterator[tuple[int, int]]:
     pattern = re.compile(rf"(?<!\w){first}{re.escape(name[1:])}(?!\w)")
     for match in pattern.finditer(doc.text):
         span = doc.char_span(*match.span(), alignment_mode="contract")
-        if span is not None and len(span):
+        if span is not None and len(span) and not _is_inside_name(doc, span.start, span.end):
             yield span.start, span.end
+
+
+def _is_inside_name(doc: Any, start: int, end: int) -> bool:
+    """Tell whether a range is only a part of a longer name: "Chrysler" in "Walter Chrysler"."""
+    longer = any(
+        entity.label_ in NAMED
+        and entity.start <= start
+        and end <= entity.end
+        and trim(doc, entity.start, entity.end) != trim(doc, start, end)
+        for entity in doc.ents
+    )
+    beside = [doc[i] for i in (start - 1, end) if 0 <= i < len(doc)]
+    compound = any(
+        token.pos_ == "PROPN" and start <= token.head.i < end and token.dep_ == "compound"
+        for token in beside
+    )
+    return (
+        longer
+        or compound
+        or (doc[end - 1].dep_ == "compound" and doc[end - 1].head.pos_ == "PROPN")
+    )
 
 
 def _label_of(doc: Any, start: int, end: int) -> str:
@@ -307,6 +333,10 @@ def _proper_runs(doc: Any, taken: list[bool]) -> Iterator[tuple[int, int]]:
         index = max(end, index + 1)
 
 
+def _is_noun_modifier(token: Any) -> bool:
+    return bool(token.pos_ == "NOUN" and token.dep_ == "compound")
+
+
 def _concepts(doc: Any, taken: list[bool]) -> Iterator[Candidate]:
     """Yield the common noun phrases: each head noun with zero to two of its left modifiers."""
     for chunk in doc.noun_chunks:
@@ -315,6 +345,12 @@ def _concepts(doc: Any, taken: list[bool]) -> Iterator[Candidate]:
             continue
         start = head.i
         yield Candidate(start, head.i + 1, "CONCEPT")
+        # "punk rock" of "a punk rock band".
+        first = head.i
+        while first > chunk.start and _is_noun_modifier(doc[first - 1]) and not taken[first - 1]:
+            first -= 1
+        if first < head.i:
+            yield Candidate(first, head.i, "CONCEPT")
         while start > chunk.start and head.i - start + 1 < _CONCEPT_WORDS:
             token = doc[start - 1]
             if taken[token.i] or token.dep_ not in _MODIFIERS or token.pos_ in ("NUM", "DET"):

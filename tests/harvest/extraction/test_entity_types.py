@@ -24,7 +24,7 @@ relations: {r: {head: Human, tail: Place}}
         ("Scientist", "person"),
         ("film production company", "organization"),
         ("written work", "work"),
-        ("MountainRange", "place"),
+        ("MountainRange", "nature"),
         ("countries", "country"),
         ("military rank", "idea"),
         ("Foo", ""),
