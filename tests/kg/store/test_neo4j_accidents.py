@@ -1,0 +1,136 @@
+"""Writers side by side, writers that are killed, rows that find no ends, passing failures."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from neo4j import Driver
+from neo4j.exceptions import Neo4jError
+
+from kg import graph_hash, open_graph
+from kg.errors import (
+    StoreError,
+)
+from kg.ids import entity_id
+from kg.records import (
+    Batch,
+    Chunk,
+    Mention,
+)
+from kg.store import cypher
+from kg.store.neo4j.work import Work
+from kg.store.protocol import GraphStore
+from tests.kg.store.contract import (
+    CONFIG,
+    check_equals_twin,
+    fill,
+    first_batch,
+)
+from tests.kg.store.random_graph import random_batches
+
+pytestmark = pytest.mark.neo4j
+
+
+def test_four_writers_at_once_give_the_graph_of_one(neo4j_graph: str) -> None:
+    batches = [batch for seed in range(2) for batch in random_batches(seed)]
+    graph = open_graph(neo4j_graph)
+    run = graph.begin_run(CONFIG).id
+
+    def write(part: int) -> int:
+        own = open_graph(neo4j_graph)
+        retries = sum(own.write(batch, run=run).retries for batch in batches[part::4])
+        own.close()
+        return retries
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    check_equals_twin(graph)
+    graph.close()
+
+
+def test_rows_whose_ends_are_gone_are_an_error_with_their_ids(
+    graph: GraphStore, neo4j_driver: Driver
+) -> None:
+    """`UNWIND … MATCH` drops such rows in silence."""
+    run = fill(graph, first_batch())
+    neo4j_driver.execute_query("MATCH (d:Document) DETACH DELETE d")
+    chunk = Chunk(first_batch().documents[0].id, 0, 5)
+    batch = Batch(chunks=(chunk,), mentions=(Mention(entity_id("New"), "New", CONFIG.id),))
+    with pytest.raises(StoreError, match=chunk.id):
+        graph.write(batch, run=run)
+    assert not list(graph.written("mention", id=batch.mentions[0].id))
+
+
+def test_a_passing_failure_is_tried_again_and_counted(
+    graph: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = graph.begin_run(CONFIG).id
+    put, failures = Work.put, iter([True, True])
+
+    def deadlock_at_first(work: Work, statement: cypher.Put, rows: list[object], **more: object):
+        if statement is cypher.TASKS and next(failures, False):
+            raise Neo4jError._hydrate_neo4j(
+                code="Neo.TransientError.Transaction.DeadlockDetected", message="a deadlock"
+            )
+        return put(work, statement, rows, **more)
+
+    monkeypatch.setattr(Work, "put", deadlock_at_first)
+    report = graph.write(first_batch(), run=run)
+    assert report.retries == 2
+    assert report.created == 16  # 1 document, 1 chunk, 5 mentions, 4 evidences, 1 task, 4 names
+    check_equals_twin(graph)
+
+
+_WRITER = """
+import sys
+from kg import open_graph
+from kg.store.lease import new_owner
+from tests.kg.store.random_graph import random_batches
+graph = open_graph(sys.argv[1])
+owner = new_owner()
+for batch in random_batches(5, steps=24):
+    if graph.claim(batch.tasks, owner=owner).granted:
+        graph.write(batch, run=sys.argv[2])
+        print("wrote", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_writers_leave_no_half_of_a_batch(neo4j_graph: str) -> None:
+    """Five writers are killed at random moments; the sixth ends with the graph of one alone."""
+    chance = random.Random(11)
+    graph = open_graph(neo4j_graph)
+    run = graph.begin_run(CONFIG).id
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", _WRITER, neo4j_graph, run]
+        root = Path(__file__).parents[3]
+        return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE)
+
+    for _ in range(5):
+        writer = start()
+        assert writer.stdout is not None
+        for _ in range(chance.randrange(1, 4)):
+            writer.stdout.readline()
+        time.sleep(chance.random() * 0.1)
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+        check_equals_twin(graph)
+    last = start()
+    out, _ = last.communicate(timeout=120)
+    assert last.returncode == 0
+    written = len(out.splitlines())
+    assert written < 24  # what was written before was not written again
+    memory = open_graph("memory://")
+    alone = memory.begin_run(CONFIG).id
+    for batch in random_batches(5, steps=24):
+        memory.write(batch, run=alone)
+    assert graph_hash(graph) == graph_hash(memory)
+    graph.close()
