@@ -201,6 +201,11 @@ def trim(doc: Any, start: int, end: int) -> tuple[int, int]:
             start += 1
         else:
             break
+    # "Berg (; ]; February 9", "Henry V. She": a name ends where a sign or a pronoun stands.
+    for index in range(start + 1, end):
+        if doc[index].text in (";", "[", "]") or doc[index].lower_ in PRONOUNS:
+            end = index
+            break
     while end > start and (doc[end - 1].text in _EDGES or doc[end - 1].is_space):
         end -= 1
     # "Acme (" without its closing bracket.

@@ -4,7 +4,7 @@ import pytest
 
 from harvest.extraction.countries import country_of, is_country
 from harvest.extraction.entity_types import TypeMap, kind_of_name
-from harvest.extraction.mentions import Candidate, find_candidates
+from harvest.extraction.mentions import Candidate, find_candidates, trim
 from harvest.extraction.pipeline import load_pipeline
 from kg.schema import Schema
 
@@ -94,3 +94,8 @@ def test_concepts_come_with_and_without_their_modifiers() -> None:
 def test_dates_have_their_own_spans_and_years_inside_names_are_left_alone() -> None:
     assert ("7 November 1867", "DATE") in found("She was born on 7 November 1867.")
     assert ("2000", "DATE") not in found("Microsoft released Windows 2000 for companies.")
+
+
+def test_a_name_ends_before_a_stray_sign() -> None:
+    doc = load_pipeline()("Alban Berg; ] February 9")
+    assert trim(doc, 0, len(doc)) == (0, 2)
