@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def _ontology(base: Path, file: Path) -> Ontology:
         (row["sent"], (row["sub_label"], row["rel_label"], row["obj_label"]))
         for row in _rows(base / "train" / f"{stem}_train.jsonl")
     )
-    schema, labels = schema_of(data)
+    schema, labels = schema_of(data, train=[triple for _, triple in train])
     return Ontology(stem, schema, labels, sentences, train)
 
 
@@ -130,11 +131,14 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
 
 
-def schema_of(ontology: Mapping[str, Any]) -> tuple[Schema, dict[str, str]]:
+def schema_of(
+    ontology: Mapping[str, Any], *, train: Sequence[FactTriple] = ()
+) -> tuple[Schema, dict[str, str]]:
     """Return an ontology file as a schema, and the benchmark's label of each of its relations.
 
-    Domains and ranges that name no concept, or several, become "any"; relations whose values are
-    dates or sums of money by their name become literals.
+    The ends of train triples are the seeds of their relations. Domains and ranges that name no
+    concept, or several, become "any"; relations whose values are dates or sums of money by their
+    name become literals.
     """
     concepts = {c["qid"]: c["label"].strip() for c in ontology["concepts"]}
     ends: dict[str, tuple[set[str], set[str]]] = {}
@@ -145,11 +149,15 @@ def schema_of(ontology: Mapping[str, Any]) -> tuple[Schema, dict[str, str]]:
         heads, tails = ends.setdefault(name, (set(), set()))
         heads.add(concepts.get(row["domain"], ""))
         tails.add(_VALUE_TYPES.get(name) or concepts.get(row["range"], "") or _literal_type(name))
+    seeds: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for head, relation, tail in train:
+        seeds[relation.strip()].add((head, tail))
     relations = {
         name: RelationDef(
             name=name,
             head=next(iter(heads)) if len(heads) == 1 else "",
             tail=next(iter(tails)) if len(tails) == 1 else "",
+            seeds=tuple(sorted(seeds[name])),
         )
         for name, (heads, tails) in ends.items()
     }

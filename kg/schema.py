@@ -180,6 +180,7 @@ class Schema:
                     "inverse": relation.inverse,
                     "functional": relation.functional,
                     "symmetric": relation.symmetric,
+                    "seeds": [list(seed) for seed in relation.seeds],
                 }
                 for name, relation in sorted(self.relations.items())
             },

@@ -21,7 +21,7 @@ from typing import Any, Final
 from harvest.extraction.mentions import Candidate
 from harvest.extraction.pairs import dependency_path
 
-__all__ = ["ASSERTED", "Assertion", "judge"]
+__all__ = ["ASSERTED", "Assertion", "are_listed", "judge"]
 
 _NEGATIONS = frozenset("not n't never no neither nor without nobody none cannot hardly".split())
 _DENYING = frozenset(
@@ -119,6 +119,24 @@ def judge(doc: Any, sentence: Any, head: Candidate, tail: Candidate) -> Assertio
     if _is_conditional(sentence, path):
         return Assertion(dropped="conditional")
     return Assertion(negated=negated, hedged=hedged)
+
+
+def are_listed(doc: Any, head: Candidate, tail: Candidate) -> bool:
+    """Tell whether two names are only members of one list: "Annapolis County, Kings County".
+
+    A list relates its members to something else, not to each other.
+    """
+    first, second = doc[head.start : head.end].root, doc[tail.start : tail.end].root
+    return _is_listed_after(first, second) or _is_listed_after(second, first)
+
+
+def _is_listed_after(first: Any, second: Any) -> bool:
+    token = second
+    while token.dep_ == "conj" and token.head.i != token.i:
+        token = token.head
+        if token.i == first.i:
+            return True
+    return False
 
 
 def _verb(token: Any) -> str:

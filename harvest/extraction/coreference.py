@@ -189,11 +189,18 @@ def _words(name: str) -> list[str]:
 def _is_form_of(longer: str, shorter: str) -> bool:
     """Tell whether two full names differ by middle names only: first and last word are equal."""
     a, b = _words(longer), _words(shorter)
+    if _numbers(a) != _numbers(b):
+        return False  # "Alexios III Angelos" and "Alexios IV Angelos" are two men
     if len(a) < len(b) or len(b) < 2:
         return a == b
     middle = {word.rstrip(".")[:1] for word in a[1:-1]}
     same_ends = a[0] == b[0] and _last(a[-1]) == _last(b[-1])
     return same_ends and all(word.rstrip(".")[:1] in middle for word in b[1:-1])
+
+
+def _numbers(words: list[str]) -> list[str]:
+    """Return the figures and the Roman numbers of a name; an initial ("V.") is none."""
+    return [word for word in words[1:] if word.isdigit() or re.fullmatch(r"[ivx]+", word)]
 
 
 def _last(word: str) -> str:

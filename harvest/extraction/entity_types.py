@@ -113,6 +113,8 @@ _EVENT = re.compile(
     r"Open|Conference|Congress|Convention|Revolution|Crisis|Tournament|Expedition|Mission|Apollo|Soyuz|"
     r"STS|Expo|Exposition|Derby|Season|Series|Final|Finals|Tour|Rally|Contest|[12]\d{3})\b"
 )
+#: What a thing is, not which one: "was given an Award".
+_BARE = frozenset("award awards prize medal order battle war party university college".split())
 #: Names that are forms of address, not offices or ideas.
 _ADDRESS = frozenset(
     "Sir Lord Lady Dame Dr Mr Mrs Ms Saint St St. Father Mother Brother Sister".split()
@@ -154,6 +156,8 @@ class TypeMap:
     def fits(self, candidate: Candidate, text: str, type_name: str) -> bool:
         """Tell whether a candidate can be of a type, by its label and by telling words."""
         kind = self.kind(type_name)
+        if text.casefold() in _BARE:
+            return False
         if kind == "award":
             if _AWARD.search(text):
                 return candidate.label in NAMED

@@ -26,6 +26,7 @@ from harvest.extraction.heads import RelationHeads, weights_fingerprint
 from harvest.extraction.mentions import NAMED, VALUES
 from harvest.extraction.pipeline import check_english, load_pipeline
 from harvest.extraction.reading import Placed, ReadSentence, read_chunk
+from harvest.extraction.seeds import SeedNames
 from harvest.extraction.statements import PlannedRelation, Scorer, Statement
 from harvest.extraction.zero_shot import ZeroShotRelation
 from kg.ids import entity_id
@@ -102,6 +103,7 @@ class TextHarvester:
         self._encoder = FrozenEncoder(device=device)
         self._heads = RelationHeads.load()
         self._types = TypeMap(self.schema)
+        self._seeds = SeedNames(self.schema)
         self._count: Counter[str] = Counter()
         plan = self._plan(threshold)
         if not plan:
@@ -117,7 +119,12 @@ class TextHarvester:
             for type_name in (p.relation.head, p.relation.tail)
         )
         self._scorer = Scorer(
-            plan, heads=self._heads, encoder=self._encoder, types=self._types, count=self._count
+            plan,
+            heads=self._heads,
+            encoder=self._encoder,
+            types=self._types,
+            seeds=self._seeds,
+            count=self._count,
         )
         nlp = self._nlp.meta
         self.config = Config(
@@ -174,7 +181,14 @@ class TextHarvester:
         names = DocumentNames(document.title)
         for mention in known:
             names.add_known(mention.name, mention.type, self._types.label_of(mention.type))
-        sentences = read_chunk(document, chunk, nlp=self._nlp, names=names, concepts=self._concepts)
+        sentences = read_chunk(
+            document,
+            chunk,
+            nlp=self._nlp,
+            names=names,
+            concepts=self._concepts,
+            seeds=self._seeds,
+        )
         statements = self._scorer.statements(sentences)
         types = _settled_types(statements, sentences, self._types)
         statements = [s for s in statements if self._agrees(s, types)]
@@ -236,6 +250,7 @@ class TextHarvester:
                 and placed.entity is not None
                 and not _is_demonym(placed, asked, self._types)
                 and self.schema.root(asked) != self.schema.root(settled)
+                and self._types.kind(asked) != self._types.kind(settled)
             ):
                 self._count["dropped_type"] += 1
                 return False
@@ -273,7 +288,10 @@ def _settled_types(
                 if label == "GPE" and is_country(placed.surface):
                     own = _country_type(types) or own
                 if own:
-                    votes[id(placed.entity)][own] += 10
+                    # What a document is about is what its relations say; a label says less there.
+                    votes[id(placed.entity)][own] += 3 if placed.candidate.prominent else 10
+                for name in placed.candidate.seeded:
+                    votes[id(placed.entity)][name] += 10 if name else 0
     for statement in statements:
         for placed, asked in (
             (statement.head, statement.relation.head),

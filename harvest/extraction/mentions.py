@@ -25,6 +25,7 @@ from typing import Any
 from harvest.extraction.countries import is_country
 from harvest.extraction.dates import find_dates
 from harvest.extraction.given_names import gender_of
+from harvest.extraction.seeds import SeedNames
 
 __all__ = [
     "INSTITUTION",
@@ -66,6 +67,8 @@ NOT_A_PERSON = re.compile(
     r"Park|Bridge|Castle|County|Films?|Festival|Cup|League|Beach|Falls|City|Bay|Lake|Mountains?|"
     r"Centre|Center|Building|Theatre|Theater|House|Hall|War|Battle|Act|Band|Orchestra|Trophy|Day)\b"
 )
+#: "I", "II.", "XIV": the number of a ruler.
+_REGNAL = re.compile(r"[IVX]+\.?$")
 _NO_NAME = re.compile(r"^[\W\d_]*$")
 #: Longest concept phrase in words; longer ones are descriptions, not names of ideas.
 _CONCEPT_WORDS = 3
@@ -83,6 +86,8 @@ class Candidate:
     value: str = ""
     #: The document's title, the phrase that opens it, or a name in quotation marks.
     prominent: bool = field(default=False, compare=False)
+    #: Types of the schema that its seeds give to this name.
+    seeded: frozenset[str] = field(default=frozenset(), compare=False)
 
     def overlaps(self, other: Candidate) -> bool:
         """Tell whether the two share a token."""
@@ -90,7 +95,12 @@ class Candidate:
 
 
 def find_candidates(
-    doc: Any, *, title: str = "", definition: bool = False, concepts: bool = True
+    doc: Any,
+    *,
+    title: str = "",
+    definition: bool = False,
+    concepts: bool = True,
+    seeds: SeedNames | None = None,
 ) -> list[Candidate]:
     """Return the candidates of a parsed block, sorted by place.
 
@@ -100,6 +110,7 @@ def find_candidates(
         definition: the block opens the document, so the phrase before its first "is", "was", "("
             or "," is taken as the name of what the document is about.
         concepts: whether common noun phrases are wanted (some relation's tail may be one).
+        seeds: the names in the schema's seeds; where one stands in the block it is a candidate.
     """
     taken = [False] * len(doc)
     found: list[Candidate] = []
@@ -110,7 +121,8 @@ def find_candidates(
             if label in NAMED:
                 label = repaired_label(doc, start, end, label)
                 prominent = prominent or _is_quoted(doc, start, end)
-            found.append(Candidate(start, end, label, value, prominent))
+            types = seeds.types_of(doc[start:end].text) if seeds else frozenset()
+            found.append(Candidate(start, end, label, value, prominent, types))
 
     for span in _title_spans(doc, title):
         add(*span, _label_of(doc, *span), prominent=True)
@@ -118,6 +130,10 @@ def find_candidates(
         phrase = subject_phrase(doc)
         if phrase is not None:
             add(*phrase, _label_of(doc, *phrase), prominent=True)
+    for span in seeds.spans(doc) if seeds else ():
+        if not _is_inside_name(doc, *span):
+            named = any(char.isupper() for char in doc[slice(*span)].text)
+            add(*span, _label_of(doc, *span) if named else "CONCEPT")
     for date in find_dates(doc.text):
         covered = doc.char_span(*date.span, alignment_mode="expand")
         if covered is None or _is_part_of_name(covered, date.value):
@@ -201,10 +217,12 @@ def trim(doc: Any, start: int, end: int) -> tuple[int, int]:
             start += 1
         else:
             break
-    # "Berg (; ]; February 9", "Henry V. She": a name ends where a sign or a pronoun stands.
     for index in range(start + 1, end):
-        if doc[index].text in (";", "[", "]") or doc[index].lower_ in PRONOUNS:
+        if _ends_name(doc[index]):
             end = index
+            break
+        if _REGNAL.match(doc[index].text) and doc[index].text.endswith("."):
+            end = index + 1  # "Justinian I. Anthemius was …": the sentence ends there
             break
     while end > start and (doc[end - 1].text in _EDGES or doc[end - 1].is_space):
         end -= 1
@@ -215,6 +233,11 @@ def trim(doc: Any, start: int, end: int) -> tuple[int, int]:
             if doc[index].text in "()":
                 return (start, index) if index > start else (index + 1, end)
     return start, end
+
+
+def _ends_name(token: Any) -> bool:
+    """Tell whether no name goes on here: "Weil (; ]; 6 May 1906", "Henry V. She"."""
+    return any(sign in token.text for sign in ";[]") or token.lower_ in PRONOUNS
 
 
 def subject_phrase(doc: Any) -> tuple[int, int] | None:
@@ -229,6 +252,7 @@ def subject_phrase(doc: Any) -> tuple[int, int] | None:
         if (
             token.lower_ in ("is", "was", "are", "were")
             or token.text in ("(", ",", "–", "/")
+            or _ends_name(token)
             or token.is_space
         ):
             break

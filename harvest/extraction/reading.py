@@ -13,6 +13,7 @@ from typing import Any
 from harvest.extraction.coreference import DocumentNames, NamedEntity, is_acronym_of
 from harvest.extraction.mending import MendedText, mend, split_blocks
 from harvest.extraction.mentions import NAMED, Candidate, find_candidates
+from harvest.extraction.seeds import SeedNames
 from kg.records import Chunk, Document, Span
 
 __all__ = ["Placed", "ReadSentence", "read_chunk"]
@@ -59,6 +60,7 @@ def read_chunk(
     nlp: Any,
     names: DocumentNames,
     concepts: bool,
+    seeds: SeedNames | None = None,
 ) -> list[ReadSentence]:
     """Return the sentences of a chunk in reading order.
 
@@ -68,6 +70,7 @@ def read_chunk(
         nlp: the spaCy pipeline.
         names: the entities of the document's earlier chunks; those of this chunk are added.
         concepts: whether common noun phrases are wanted.
+        seeds: the names in the schema's seeds.
     """
     blocks = [
         mended
@@ -84,6 +87,7 @@ def read_chunk(
             title=names.title,
             definition=wants_definition and says_something,
             concepts=concepts,
+            seeds=seeds,
         )
         wants_definition = wants_definition and not says_something
         for sentence in doc.sents:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harvest.extraction.assertion import judge
+from harvest.extraction.assertion import are_listed, judge
 from harvest.extraction.countries import country_of, is_country
 from harvest.extraction.mentions import NAMED
 from harvest.extraction.pairs import SentenceView, dependency_path
 from harvest.extraction.reading import Placed, ReadSentence
+from harvest.extraction.seeds import SEED_FACTOR, SeedNames
 
 if TYPE_CHECKING:
     from harvest.extraction.encoder import FrozenEncoder
@@ -71,9 +72,11 @@ class Scorer:
         heads: RelationHeads,
         encoder: FrozenEncoder,
         types: TypeMap,
+        seeds: SeedNames,
         count: Counter[str],
     ) -> None:
         self.plan = plan
+        self.seeds = seeds
         self.heads = heads
         self.encoder = encoder
         self.types = types
@@ -129,6 +132,8 @@ class Scorer:
     def _fits(self, placed: Placed, type_name: str, *, is_head: bool) -> bool:
         if is_head and placed.candidate.label == "CONCEPT":
             return False  # what common nouns are said to be is no fact about a thing
+        if type_name in placed.candidate.seeded:
+            return True
         kind = self.types.kind(type_name)
         label = placed.candidate.label
         if label in NAMED and placed.entity is not None:
@@ -167,10 +172,12 @@ class Scorer:
             probabilities = self.heads.read(view, ends)
         for (head, tail), relations in pairs.items():
             for planned in relations:
+                seeded = self.seeds.is_tail(planned.relation.name, tail.name)
+                limit = planned.threshold * (SEED_FACTOR if seeded else 1.0)
                 if planned.column >= 0:
                     pair = (tail, head) if planned.swapped else (head, tail)
                     score = float(probabilities[directed[pair], planned.column])
-                    if round(score, 4) >= planned.threshold and not self._has_trigger(
+                    if round(score, 4) >= limit and not self._has_trigger(
                         sentence, head, tail, planned.column
                     ):
                         self.count["dropped_no_trigger"] += 1
@@ -182,8 +189,12 @@ class Scorer:
                 else:
                     continue
                 score = round(score, 4)
-                if score >= planned.threshold:
+                if score >= limit:
                     yield Statement(sentence, planned.relation, head, tail, score)
+
+    def _is_within(self, relation: RelationDef) -> bool:
+        """Tell whether a relation places one thing in another of its kind."""
+        return self.types.kind(relation.tail) in ("place", "country", "nature")
 
     def _has_trigger(self, sentence: ReadSentence, head: Placed, tail: Placed, column: int) -> bool:
         triggers = self.heads.heads[column].triggers
@@ -203,6 +214,10 @@ class Scorer:
 
     def _asserted(self, statement: Statement) -> Statement | None:
         sentence = statement.sentence
+        ends = (statement.head.candidate, statement.tail.candidate)
+        if self._is_within(statement.relation) and are_listed(sentence.doc, *ends):
+            self.count["dropped_listed"] += 1
+            return None
         verdict = judge(
             sentence.doc,
             sentence.doc[sentence.start : sentence.end],

@@ -60,7 +60,7 @@ def synthetic_sentences(*, per_template: int = 25, seed: int = 0) -> Iterator[Se
 
     >>> sentence = next(synthetic_sentences(per_template=1))
     >>> [(sentence.text[slice(*h)], r) for h, r, _ in sentence.triples]
-    [('Anna Keller', 'born_in')]
+    [('Ahmed Lindqvist', 'born_in')]
     """
     lines = (
         files("harvest").joinpath("data/synthetic_sentences.txt").read_text("utf-8").splitlines()

@@ -66,3 +66,11 @@ def test_acronyms() -> None:
     assert is_acronym_of("MIT", "Massachusetts Institute of Technology")
     assert not is_acronym_of("NASA", "Massachusetts Institute of Technology")
     assert not is_acronym_of("It", "Institute of Technology")
+
+
+def test_rulers_of_one_name_are_told_apart_by_their_number() -> None:
+    names = DocumentNames()
+    third = names.add("Alexios III Angelos", "PERSON", sentence=0)
+    fourth = names.add("Alexios IV Angelos", "PERSON", sentence=1)
+    assert third is not fourth
+    assert names.add("Alexios IV Angelos", "PERSON", sentence=2) is fourth

@@ -309,3 +309,19 @@ def test_everything_that_changes_the_output_changes_the_config() -> None:
 def test_a_fact_prints_on_one_line() -> None:
     fact = Fact("A", "r", "B", 0.5, "x\n y", (0, 4), hedged=True)
     assert str(fact) == "A —r→ B (in doubt)  0.50  “x y”"
+
+
+def test_places_in_one_list_are_not_in_each_other() -> None:
+    listed = "The region is composed of Annapolis County, Kings County, and Hants County."
+    assert facts(listed) == set()
+    assert ("Regensburg", "located_in", "Bavaria") in facts("Regensburg is a city in Bavaria.")
+
+
+def test_a_name_ends_before_signs() -> None:
+    """Encyclopaedias leave "(;" where a pronunciation stood."""
+    found = facts("Irwin Allen Ginsberg (; June 3, 1926 – April 5, 1997) was an American poet.")
+    assert {head for head, _, _ in found} == {"Irwin Allen Ginsberg"}
+
+
+def test_what_a_thing_is_is_not_its_name() -> None:
+    assert not any(tail == "Award" for _, _, tail in facts("Christie received an Award in 1955."))
