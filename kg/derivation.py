@@ -430,6 +430,8 @@ def predicted_only(
 ) -> list[Prediction]:
     """Return predictions between existing ends that no evidence supports, best score first.
 
+    One that several runs wrote is returned once.
+
     Args:
         predictions: in raw ids.
         canonical: raw entity id → entity id; an id that is missing stands for itself.
@@ -438,7 +440,7 @@ def predicted_only(
         relation_names: the relation map.
     """
     relations = _RelationMap(relation_names)
-    found: list[Prediction] = []
+    found: dict[str, Prediction] = {}
     for prediction in predictions:
         head = canonical.get(prediction.head, prediction.head)
         tail = canonical.get(prediction.tail, prediction.tail)
@@ -446,5 +448,5 @@ def predicted_only(
         if key[0] not in entities or (key[2].startswith("e_") and key[2] not in entities):
             continue
         if triple_id(*key) not in triples:
-            found.append(prediction)
-    return sorted(found, key=lambda p: (-p.score, p.id))
+            found.setdefault(prediction.id, prediction)
+    return sorted(found.values(), key=lambda p: (-p.score, p.id))

@@ -6,6 +6,7 @@ negated and one hedged statement, one symmetric relation.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Iterator
@@ -565,7 +566,12 @@ class StoreContract:
         assert graph.stats().predictions == 1
         assert graph.stats().triples == 3
         assert graph_hash(graph) == before
+        again = graph.begin_run(Config("link-prediction")).id
+        graph.write(Batch(predictions=(dataclasses.replace(new, run=again),)), run=again)
+        assert graph.stats().predictions == 1
         assert graph.undo(run).predictions == 2
+        assert graph.stats().predictions == 1
+        assert graph.undo(again).predictions == 1
         assert graph.stats().predictions == 0
 
     # -- reading ---------------------------------------------------------------------------
