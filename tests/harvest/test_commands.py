@@ -185,6 +185,8 @@ def test_names_of_files_cannot_write_on_the_terminal(tmp_path: Path) -> None:
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "docs", documents=30)
     script = (
+        # A shell that starts the tests in the background lets them ignore Ctrl-C.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from harvest import commands\n"
         "from tests.harvest.linking import LinkingHarvester\n"
         "commands._text_harvester = lambda *a, **k: LinkingHarvester(delay=0.05)\n"
