@@ -8,7 +8,7 @@ of two overlapping tails) → does the sentence assert it?
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -245,19 +245,22 @@ def _best_readings(statements: Sequence[Statement]) -> list[Statement]:
     (a, r, b) and (b, r, a) the better, of several tails of a functional relation the best, and a
     statement that two mentions of one entity make is kept once.
     """
-    order: Callable[[Statement], Any] = lambda s: (  # noqa: E731
-        -s.score,
-        s.head.candidate.label == "PRONOUN",
-        -(s.tail.candidate.end - s.tail.candidate.start),
-        s.head.span,
-        s.tail.span,
-        s.relation.name,
-    )
     kept: list[Statement] = []
-    for item in sorted(statements, key=order):
+    for item in sorted(statements, key=_best_first):
         if not any(_is_weaker_reading(item, better) for better in kept):
             kept.append(item)
     return sorted(kept, key=lambda s: (s.head.span, s.tail.span, s.relation.name))
+
+
+def _best_first(statement: Statement) -> tuple[Any, ...]:
+    return (
+        -statement.score,
+        statement.head.candidate.label == "PRONOUN",
+        -(statement.tail.candidate.end - statement.tail.candidate.start),
+        statement.head.span,
+        statement.tail.span,
+        statement.relation.name,
+    )
 
 
 def _is_weaker_reading(item: Statement, better: Statement) -> bool:

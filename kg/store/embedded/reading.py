@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from kg.derivation import Naming, Statement
-from kg.errors import KgError
 from kg.records import (
     Chunk,
     Config,
@@ -25,6 +24,7 @@ from kg.records import (
     Task,
 )
 from kg.store.embedded.record import Record, blob, hex_id
+from kg.store.filters import check_filters
 
 __all__ = ["literals", "namings", "statements", "written"]
 
@@ -211,13 +211,7 @@ def written(record: Record, kind: str, where: Mapping[str, Any]) -> Iterator[Any
     Raises:
         KgError: for a kind or filter that does not exist.
     """
-    if kind not in _KINDS:
-        raise KgError(f"no written records of kind {kind!r}; there are {', '.join(_KINDS)}")
-    spec = _KINDS[kind]
-    unknown = [name for name in where if name not in spec.where]
-    if unknown:
-        allowed = ", ".join(spec.where) or "none"
-        raise KgError(f"{kind} cannot be filtered by {unknown[0]!r}; allowed: {allowed}")
+    spec = check_filters(_KINDS, kind, where)
     conditions = [spec.where[name] for name in where]
     values = [blob(value) if not _is_text(kind, name) else value for name, value in where.items()]
     sql = spec.select + (f" WHERE {' AND '.join(conditions)}" if conditions else "")

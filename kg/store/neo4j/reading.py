@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
-from kg.errors import KgError
 from kg.records import (
     Chunk,
     Config,
@@ -22,6 +21,7 @@ from kg.records import (
     Span,
     Task,
 )
+from kg.store.filters import check_filters
 from kg.store.neo4j.connection import Connection
 
 __all__ = ["config_of", "mention_of", "written"]
@@ -195,13 +195,7 @@ def written(connection: Connection, kind: str, where: Mapping[str, Any]) -> Iter
     Raises:
         KgError: for a kind or filter that does not exist.
     """
-    if kind not in _KINDS:
-        raise KgError(f"no written records of kind {kind!r}; there are {', '.join(_KINDS)}")
-    spec = _KINDS[kind]
-    unknown = [name for name in where if name not in spec.where]
-    if unknown:
-        allowed = ", ".join(spec.where) or "none"
-        raise KgError(f"{kind} cannot be filtered by {unknown[0]!r}; allowed: {allowed}")
+    spec = check_filters(_KINDS, kind, where)
     parameters = dict(where)
     if "uri" in where:
         from kg.store.neo4j.rows import uri_key
