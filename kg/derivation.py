@@ -323,7 +323,10 @@ def _ancestors(type: str | None, config: Config | None) -> tuple[str, ...]:
 
 
 class _RelationMap:
-    """Looks raw phrases up in the relation map; of contradicting rows the smallest holds."""
+    """Looks raw phrases up in the relation map.
+
+    Of contradicting rows one that a schema declared holds, and else the smallest.
+    """
 
     def __init__(self, rows: Iterable[RelationName]) -> None:
         self._rows: dict[str, RelationName] = {}
@@ -331,23 +334,24 @@ class _RelationMap:
         for row in rows:
             key = normal_form(row.phrase.replace("_", " "))
             held = self._rows.setdefault(key, row)
-            order = (row.relation, row.swapped, row.symmetric)
-            if order < (held.relation, held.swapped, held.symmetric):
+            if _precedence(row) < _precedence(held):
                 self._rows[key] = row
 
     def look_up(self, phrase: str) -> tuple[str, str, bool, bool]:
         """Return relation type, predicate, swapped and symmetric for a phrase.
 
-        The predicate is the relation's own name, since an inverse phrase would read the wrong way
-        round; a phrase that the map does not hold is its own predicate.
+        The predicate is the name that a schema gives the relation; a phrase that the map does not
+        hold, or that a canonicaliser has put there, is its own predicate. An inverse phrase would
+        read the wrong way round: it gives way to the relation's name, too.
         """
         if phrase not in self._cache:
             row = self._rows.get(normal_form(phrase.replace("_", " ")))
-            self._cache[phrase] = (
-                (relation_type(row.relation), row.relation, row.swapped, row.symmetric)
-                if row
-                else (relation_type(phrase), phrase, False, False)
-            )
+            if row is None:
+                self._cache[phrase] = (relation_type(phrase), phrase, False, False)
+            else:
+                predicate = phrase if row.run and not row.swapped else row.relation
+                type = relation_type(row.relation)
+                self._cache[phrase] = (type, predicate, row.swapped, row.symmetric)
         return self._cache[phrase]
 
     def ends(self, head: str, phrase: str, tail: str) -> tuple[str, str, str]:
@@ -357,6 +361,10 @@ class _RelationMap:
             # A symmetric relation is held once, in the order of its ends' ids.
             head, tail = (tail, head) if not (swapped and symmetric) else sorted((head, tail))
         return head, relation, tail
+
+
+def _precedence(row: RelationName) -> tuple[bool, str, bool, bool]:
+    return (bool(row.run), row.relation, row.swapped, row.symmetric)
 
 
 def derive_triples(

@@ -296,13 +296,23 @@ class Merge:
 class RelationName:
     """One row of the relation map: a raw phrase stands for a relation, perhaps with ends swapped.
 
-    A symmetric relation is stored with its ends in the order of their ids.
+    A symmetric relation is stored with its ends in the order of their ids. A row without a run is
+    declared by a schema and always holds; one with a run was found by a canonicaliser, `undo` of
+    that run takes it back.
     """
 
     phrase: str
     relation: str
     swapped: bool = False
     symmetric: bool = False
+    #: What found the row: "schema", or a layer of `kg.canonicalisation`.
+    layer: str = "schema"
+    score: float = 1.0
+    run: str = ""
+
+    def __post_init__(self) -> None:
+        owner = f"relation name {self.phrase!r} for {self.relation!r}"
+        _set(self, score=_rounded_score(owner, self.score))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ takes no parameter there, and they pass `name` first. A statement that writes ma
 its first half finds the ends of each row, its second half writes, and it returns how many rows
 found their ends, because `UNWIND` with `MATCH` drops the others without a word.
 
-Nodes beside those of `kg.store.shape` (none of them has a relationship, so that patterns and paths
-of users never meet them):
+Nodes beside those of `kg.store.shape`, without relationships, so that users' paths never meet them:
 
 ```
 (:SheafGraph {id: 'graph', format, store, counter, runs})     one per database
@@ -175,8 +174,8 @@ STATED_RAWS: Final = (
 )
 KNOWN_RELATION_NAMES: Final = "UNWIND $rows AS id MATCH (n:SheafRelationName {id: id}) RETURN n.id"
 RELATION_NAMES: Final = (
-    "MATCH (n:SheafRelationName) RETURN n.phrase, n.relation, n.swapped, n.symmetric "
-    "ORDER BY n.phrase, n.relation, n.swapped, n.symmetric"
+    "MATCH (n:SheafRelationName) RETURN n.phrase, n.relation, n.swapped, n.symmetric, "
+    "coalesce(n.layer, 'schema'), coalesce(n.score, 1.0), coalesce(n.run, '')"
 )
 
 # -------------------------------------------------------------------------------------- writing
@@ -445,6 +444,7 @@ UNLINK_TASKS: Final = (
 DELETE_TASKS: Final = "UNWIND $rows AS id MATCH (t:Task {id: id}) DELETE t"
 MERGES_OF_RUN: Final = "MATCH (m:Merge {run: $run}) RETURN m.kept, m.dropped"
 DELETE_MERGES_OF_RUN: Final = "MATCH (m:Merge {run: $run}) DELETE m"
+DELETE_NAMES_OF_RUN: Final = "MATCH (n:SheafRelationName {run: $run}) DELETE n"
 DELETE_PREDICTIONS_OF_RUN: Final = "MATCH (p:Prediction {run: $run}) DELETE p"
 FEWER_NAMINGS: Final = Put(
     "UNWIND $rows AS r MATCH (n:SheafNaming {id: r.id})", "SET n.times = n.times - r.times"

@@ -91,6 +91,7 @@ class RemoveReport:
     tasks: int = 0
     merges: int = 0
     predictions: int = 0
+    relation_names: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,8 @@ class GraphStore(Protocol):
     def write(self, batch: Batch, *, run: str) -> WriteReport:
         """Write a batch in one transaction and link its mentions, evidence and tasks to `run`.
 
+        Merges, predictions and those relation names that name a run belong to `run`.
+
         Raises:
             RecordError: if a quote is not its slice of the document, if a span lies outside its
                 chunk, if a record names a chunk, document, config or raw entity that neither the
@@ -260,8 +263,9 @@ class GraphStore(Protocol):
     def undo(self, run: str) -> RemoveReport:
         """Remove a run and everything that only this run found.
 
-        That is: its links, then mentions, evidence and tasks left without any link, its merges
-        and predictions, and the run itself.
+        That is: its links, then mentions, evidence and tasks left without any link, its merges,
+        relation names and predictions, and the run itself. Relation names that a schema declared
+        have no run and stay.
 
         Raises:
             NotFound: if there is no such run; the message names the latest runs.
@@ -301,8 +305,8 @@ class GraphStore(Protocol):
 
         `where` filters: `id=` (every kind), `uri=` (documents), `document=` (id; chunks, mentions,
         evidence), `config=` (mentions, evidence, tasks, runs), `chunk=` (mentions, evidence,
-        tasks), `run=` (mentions, evidence, merges, predictions), `triple=` (evidence of a derived
-        triple, negated and hedged included).
+        tasks), `run=` (mentions, evidence, merges, relation names, predictions), `triple=`
+        (evidence of a derived triple, negated and hedged included).
         """
         ...
 

@@ -109,8 +109,8 @@ def _task(row: tuple[Any, ...]) -> Task:
 
 
 def _relation_name(row: tuple[Any, ...]) -> RelationName:
-    phrase, relation, swapped, symmetric = row
-    return RelationName(phrase, relation, bool(swapped), bool(symmetric))
+    phrase, relation, swapped, symmetric, *found = row
+    return RelationName(phrase, relation, bool(swapped), bool(symmetric), *found)
 
 
 _EVIDENCE_JOINS = (
@@ -190,10 +190,11 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         {"id": "g.id = ?", "run": "r.id = ?"},
     ),
     "relation_name": _Kind(
-        "SELECT n.phrase, n.relation, n.swapped, n.symmetric FROM relation_name n",
-        "n.phrase, n.relation, n.swapped, n.symmetric",
+        "SELECT n.phrase, n.relation, n.swapped, n.symmetric, n.layer, n.score, "
+        "coalesce(r.id, '') FROM relation_name n LEFT JOIN run r ON r.key = n.run",
+        "n.phrase, n.relation, n.swapped, n.symmetric, r.id",
         _relation_name,
-        {},
+        {"run": "r.id = ?"},
     ),
     "prediction": _Kind(
         "SELECT p.head, p.relation, p.tail, p.score, p.rank, p.weights, p.trained_on, r.id "

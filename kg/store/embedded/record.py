@@ -20,7 +20,7 @@ from kg.errors import NotFound, StoreBusy, StoreError, StoreForeign, StoreVersio
 __all__ = ["FORMAT", "Record", "blob", "hex_id"]
 
 #: Version of the tables below; a higher one in a file was written by a newer library.
-FORMAT: Final = 1
+FORMAT: Final = 2
 #: Marks the file as ours ("shef").
 APPLICATION_ID: Final = 0x73686566
 #: How long a writer waits for another one, in seconds.
@@ -75,8 +75,9 @@ CREATE TABLE merge (
   id BLOB, kept TEXT NOT NULL, dropped TEXT NOT NULL, layer TEXT NOT NULL, score REAL NOT NULL,
   run INTEGER, PRIMARY KEY (id, run)) WITHOUT ROWID;
 CREATE TABLE relation_name (
-  phrase TEXT, relation TEXT, swapped INTEGER, symmetric INTEGER,
-  PRIMARY KEY (phrase, relation, swapped, symmetric)) WITHOUT ROWID;
+  phrase TEXT, relation TEXT, swapped INTEGER, symmetric INTEGER, layer TEXT NOT NULL,
+  score REAL NOT NULL, run INTEGER,
+  PRIMARY KEY (phrase, relation, swapped, symmetric, run)) WITHOUT ROWID;
 CREATE TABLE prediction (
   id BLOB, head TEXT NOT NULL, relation TEXT NOT NULL, tail TEXT NOT NULL, score REAL NOT NULL,
   rank INTEGER NOT NULL, weights TEXT NOT NULL, trained_on INTEGER NOT NULL, run INTEGER,
@@ -162,6 +163,8 @@ class Record:
             self._db.execute("PRAGMA cache_size = -65536")
             if not tables:
                 self._create()
+            elif version < FORMAT:
+                self._upgrade()
         except sqlite3.OperationalError as error:
             raise _translated(error, self.path) from None
 
@@ -176,6 +179,27 @@ class Record:
             self._db.execute("INSERT INTO meta VALUES ('counter', 0)")
             self._db.execute("INSERT INTO meta VALUES ('store', lower(hex(randomblob(16))))")
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _upgrade(self) -> None:
+        """Bring a file of format 1 up to date: its relation names had neither run nor score."""
+        if self.read_only:
+            raise StoreVersion(
+                f"{self.path} has format 1, which this version of sheaf has to bring up to date "
+                "before it reads it: open it once where it can be written"
+            )
+        table = next(t for t in TABLES.split(";\n") if "CREATE TABLE relation_name" in t)
+        with self.transaction():
+            # Another process may have been faster.
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
+                return
+            self._db.execute("ALTER TABLE relation_name RENAME TO old_relation_name")
+            self._db.execute(table)
+            self._db.execute(
+                "INSERT INTO relation_name SELECT phrase, relation, swapped, symmetric, "
+                "'schema', 1.0, 0 FROM old_relation_name"
+            )
+            self._db.execute("DROP TABLE old_relation_name")
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
 
     def close(self) -> None:

@@ -45,10 +45,11 @@ def undo(record: Record, run: str) -> RemoveReport:
         record.execute("DELETE FROM task WHERE run = ?", (key,))
         merges = record.execute("DELETE FROM merge WHERE run = ?", (key,)).rowcount
         predictions = record.execute("DELETE FROM prediction WHERE run = ?", (key,)).rowcount
+        names = record.execute("DELETE FROM relation_name WHERE run = ?", (key,)).rowcount
         record.execute("DELETE FROM run WHERE key = ?", (key,))
         chunks, documents = _sweep(record, touched)
         record.bump()
-    return RemoveReport(documents, chunks, mentions, evidence, tasks, merges, predictions)
+    return RemoveReport(documents, chunks, mentions, evidence, tasks, merges, predictions, names)
 
 
 def delete_document(record: Record, uri: str) -> RemoveReport:

@@ -309,9 +309,13 @@ class _Writer:
         """Write the kinds of which there are few."""
         self.created += max(
             self.record.many(
-                "INSERT OR IGNORE INTO relation_name VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO relation_name VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (row.phrase, row.relation, row.swapped, row.symmetric)
+                    (
+                        *(row.phrase, row.relation, row.swapped, row.symmetric),
+                        # 0 is no run: a schema declared the row.
+                        *(row.layer, row.score, self.run if row.run else 0),
+                    )
                     for row in self._count(batch.relation_names)
                 ],
             ),

@@ -174,10 +174,11 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     ),
     "relation_name": _Kind(
         "MATCH (n:SheafRelationName)",
-        "n.phrase, n.relation, n.swapped, n.symmetric",
-        "n.phrase, n.relation, n.swapped, n.symmetric",
+        "n.phrase, n.relation, n.swapped, n.symmetric, coalesce(n.layer, 'schema'), "
+        "coalesce(n.score, 1.0), coalesce(n.run, '')",
+        "n.phrase, n.relation, n.swapped, n.symmetric, n.run",
         RelationName,
-        {},
+        {"run": "n.run = $run"},
     ),
     "prediction": _Kind(
         "MATCH (p:Prediction)",

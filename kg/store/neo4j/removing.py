@@ -89,6 +89,10 @@ class _Removal:
         self.touch.raws.update(end for merge in merges for end in merge)
         work.ask(cypher.DELETE_MERGES_OF_RUN, run=run)
         self.counts["merges"] = len(merges)
+        phrases = [row.phrase for row in load_relation_names(work) if row.run == run]
+        work.ask(cypher.DELETE_NAMES_OF_RUN, run=run)
+        self.touch.phrases.update(phrases)
+        self.counts["relation_names"] = len(phrases)
         self._predictions(run)
         work.ask(cypher.DELETE_RUN, id=run)
         self.counts["runs"] = 1
@@ -190,13 +194,13 @@ class _Removal:
         work = self.work
         names = load_relation_names(work)
         derived = Derived.nothing()
-        if self.touch.raws:
+        if self.touch.raws or self.touch.phrases:
             derived = derive_again(
                 work, self.touch, run=0, relation_names=names, configs=self._configs_of
             )
         work.each(cypher.DELETE_IDLE_LITERALS, self.literals)
         work.each(cypher.DELETE_IDLE_MODELS, self.models)
-        place_predictions(work, derived, names, all=False)
+        place_predictions(work, derived, names, all=bool(self.touch.phrases))
         owners = [row[0] for row in work.each(cypher.DELETE_IDLE_CHUNKS, self.chunks)]
         emptied = {row[0] for row in work.each(cypher.DELETE_IDLE_DOCUMENTS, set(owners))}
         work.each(cypher.DELETE_TEXTS, emptied)

@@ -134,16 +134,19 @@ def naming_row(naming: Naming) -> Row:
     return {"id": naming_id(naming), "times": times, "properties": properties}
 
 
-def relation_name_row(row: RelationName) -> Row:
-    """Return the row of a relation name's node."""
+def relation_name_row(row: RelationName, run: str) -> Row:
+    """Return the row of a relation name's node; one that a schema declares belongs to no run."""
     properties = {
         "phrase": row.phrase,
         "relation": row.relation,
         "swapped": row.swapped,
         "symmetric": row.symmetric,
+        "layer": row.layer,
+        "score": row.score,
+        "run": run if row.run else "",
     }
     id = make_id("n", row.phrase, row.relation, int(row.swapped), int(row.symmetric))
-    return {"id": id, "properties": properties}
+    return {"id": f"{id}|{run}" if row.run else id, "properties": properties}
 
 
 def merge_row(merge: Merge, run: str) -> Row:

@@ -235,13 +235,13 @@ class _BatchWriter:
         touch.raws.update(mention.entity for mention in touch.mentions)
         for row in touch.evidence:
             touch.raws.update(end for end in (row.head, row.tail) if isinstance(end, str))
-        names = {rows.relation_name_row(row)["id"]: row for row in batch.relation_names}
-        known = {row[0] for row in work.each(cypher.KNOWN_RELATION_NAMES, set(names))}
-        added = [row for id, row in names.items() if id not in known]
-        self.created += work.put(
-            cypher.NEW_RELATION_NAMES, list(map(rows.relation_name_row, added))
-        )
-        touch.phrases.update(row.phrase for row in added)
+        names = _unique(rows.relation_name_row(row, self.run) for row in batch.relation_names)
+        known = {
+            row[0] for row in work.each(cypher.KNOWN_RELATION_NAMES, {row["id"] for row in names})
+        }
+        added = [row for row in names if row["id"] not in known]
+        self.created += work.put(cypher.NEW_RELATION_NAMES, added)
+        touch.phrases.update(row["properties"]["phrase"] for row in added)
         merges = _unique(rows.merge_row(merge, self.run) for merge in batch.merges)
         made = work.put(cypher.MERGES, merges)
         self.created += made

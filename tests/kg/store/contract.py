@@ -443,6 +443,57 @@ class StoreContract:
         assert [entity.id for entity in graph.derived("entity")] == [MARIE]
         check_equals_twin(graph)
 
+    # -- relation names --------------------------------------------------------------------
+
+    def test_relation_names_of_a_run_are_applied_undone_and_applied_again(
+        self, graph: GraphStore
+    ) -> None:
+        fill(graph, first_batch(), second_batch())
+        before = graph_hash(graph)
+        for _ in range(2):
+            run = graph.begin_run(Config("canonicalise")).id
+            found = (
+                RelationName("date_of_birth", "born on", layer="test", score=0.9, run=run),
+                RelationName("work", "employs", swapped=True, layer="test", run=run),
+            )
+            report = graph.write(Batch(relation_names=found), run=run)
+            assert report.created == 2
+            assert graph.write(Batch(relation_names=found), run=run).created == 0
+            assert set(graph.written("relation_name", run=run)) == set(found)
+            assert {t.relation: t.predicate for t in graph.derived("triple")} == {
+                "BORN_IN": "born_in",
+                "SPOUSE": "spouse",
+                "BORN_ON": "date_of_birth",  # the raw phrase is kept
+            }
+            assert graph.read("MATCH ()-[r:BORN_ON]->() RETURN count(r)").rows == ((1,),)
+            check_equals_twin(graph)
+            assert graph.undo(run).relation_names == 2
+            assert set(graph.written("relation_name")) == set(NAMES)
+            check_equals_twin(graph)
+            assert graph_hash(graph) == before
+
+    def test_a_schema_beats_what_a_run_found(self, graph: GraphStore) -> None:
+        fill(graph, first_batch(), second_batch())
+        before = graph_hash(graph)
+        run = graph.begin_run(Config("canonicalise")).id
+        # "aaa" would hold by its name: it is smaller than "born_in".
+        graph.write(Batch(relation_names=(RelationName("born_in", "aaa", run=run),)), run=run)
+        check_equals_twin(graph)
+        assert graph_hash(graph) == before
+
+    def test_a_relation_name_that_two_runs_found_survives_the_undo_of_one(
+        self, graph: GraphStore
+    ) -> None:
+        fill(graph, first_batch())
+        first, second = (graph.begin_run(Config("canonicalise")).id for _ in range(2))
+        for run in (first, second):
+            row = RelationName("date_of_birth", "born on", layer="test", run=run)
+            graph.write(Batch(relation_names=(row,)), run=run)
+        named = graph_hash(graph)
+        graph.undo(first)
+        assert graph_hash(graph) == named
+        check_equals_twin(graph)
+
     # -- undo, delete, adopt, supersede ----------------------------------------------------
 
     def test_undo_leaves_nothing_and_writing_again_gives_the_same(self, graph: GraphStore) -> None:
