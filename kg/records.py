@@ -31,6 +31,7 @@ __all__ = [
     "Document",
     "Entity",
     "Evidence",
+    "Link",
     "Literal",
     "Mention",
     "Merge",
@@ -261,6 +262,14 @@ class Run:
     started: str
     finished: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """This run has found this mention or evidence; without any link a record does not stay."""
+
+    record: str
+    run: str
 
 
 @dataclass(frozen=True, slots=True)

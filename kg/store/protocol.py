@@ -25,6 +25,7 @@ from kg.records import (
     Document,
     Entity,
     Evidence,
+    Link,
     Mention,
     Merge,
     Prediction,
@@ -289,6 +290,10 @@ class GraphStore(Protocol):
     @overload
     def written(self, kind: Literal["evidence"], **where: Any) -> Iterator[Evidence]: ...
     @overload
+    def written(
+        self, kind: Literal["mention_link", "evidence_link"], **where: Any
+    ) -> Iterator[Link]: ...
+    @overload
     def written(self, kind: Literal["config"], **where: Any) -> Iterator[Config]: ...
     @overload
     def written(self, kind: Literal["run"], **where: Any) -> Iterator[Run]: ...
@@ -301,12 +306,15 @@ class GraphStore(Protocol):
     @overload
     def written(self, kind: Literal["prediction"], **where: Any) -> Iterator[Prediction]: ...
     def written(self, kind: str, **where: Any) -> Iterator[Any]:
-        """Iterate over written records of one kind, sorted by id (runs by start).
+        """Iterate over written records of one kind, sorted by id.
+
+        Runs come by start, links by record and run. Iterate rather than collect: a store may read
+        page by page, so that what is written meanwhile may be seen or not.
 
         `where` filters: `id=` (every kind), `uri=` (documents), `document=` (id; chunks, mentions,
         evidence), `config=` (mentions, evidence, tasks, runs), `chunk=` (mentions, evidence,
-        tasks), `run=` (mentions, evidence, merges, relation names, predictions), `triple=`
-        (evidence of a derived triple, negated and hedged included).
+        tasks), `run=` (mentions, evidence, tasks, merges, relation names, predictions),
+        `triple=` (evidence of a derived triple, negated and hedged included).
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -14,6 +14,7 @@ from kg.records import (
     Config,
     Document,
     Evidence,
+    Link,
     Literal,
     Mention,
     Merge,
@@ -29,6 +30,10 @@ from kg.store.filters import check_filters
 __all__ = ["literals", "namings", "statements", "written"]
 
 
+#: Rows read at once of the kinds of which there are many.
+PAGE: Final = 5_000
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """How one kind of record is selected, filtered and made."""
@@ -38,6 +43,8 @@ class _Kind:
     make: Callable[..., Any]
     #: Filter name → SQL condition; a condition on an id column takes its blob.
     where: Mapping[str, str]
+    #: Rows read at once when all are wanted; 0 reads a kind of which there are few at once.
+    page: int = 0
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -125,12 +132,14 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         "d.id",
         _document,
         {"id": "d.id = ?", "uri": "d.uri = ?"},
+        page=100,
     ),
     "chunk": _Kind(
         'SELECT d.id, c.start, c."end" FROM chunk c JOIN document d ON d.key = c.document',
         "c.id",
         _chunk,
         {"id": "c.id = ?", "document": "d.id = ?"},
+        page=PAGE,
     ),
     "config": _Kind(
         "SELECT harvester, version, model, weights, prompt, parameters FROM config f",
@@ -160,6 +169,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
             "run": "m.key IN (SELECT mention FROM mention_run l JOIN run r ON r.key = l.run "
             "WHERE r.id = ?)",
         },
+        page=PAGE,
     ),
     "evidence": _Kind(
         "SELECT h.id, e.relation, t.id, l.lexical, l.datatype, l.lang, e.score, f.id, c.id, "
@@ -175,13 +185,30 @@ _KINDS: Final[Mapping[str, _Kind]] = {
             "run": "e.key IN (SELECT evidence FROM evidence_run l JOIN run r ON r.key = l.run "
             "WHERE r.id = ?)",
         },
+        page=PAGE,
+    ),
+    "mention_link": _Kind(
+        "SELECT m.id, r.id FROM mention m CROSS JOIN mention_run l ON l.mention = m.key "
+        "CROSS JOIN run r ON r.key = l.run",
+        "m.id, r.id",
+        lambda row: Link(hex_id("m", row[0]), row[1]),
+        {"id": "m.id = ?", "run": "r.id = ?"},
+        page=PAGE,
+    ),
+    "evidence_link": _Kind(
+        "SELECT e.id, r.id FROM evidence e CROSS JOIN evidence_run l ON l.evidence = e.key "
+        "CROSS JOIN run r ON r.key = l.run",
+        "e.id, r.id",
+        lambda row: Link(hex_id("v", row[0]), row[1]),
+        {"id": "e.id = ?", "run": "r.id = ?"},
+        page=PAGE,
     ),
     "task": _Kind(
         "SELECT DISTINCT c.id, f.id FROM task t JOIN chunk c ON c.key = t.chunk "
-        "JOIN config f ON f.key = t.config",
+        "JOIN config f ON f.key = t.config JOIN run r ON r.key = t.run",
         "c.id, f.id",
         _task,
-        {"chunk": "c.id = ?", "config": "f.id = ?"},
+        {"chunk": "c.id = ?", "config": "f.id = ?", "run": "r.id = ?"},
     ),
     "merge": _Kind(
         "SELECT g.kept, g.dropped, g.layer, g.score, r.id FROM merge g JOIN run r ON r.key = g.run",
@@ -215,8 +242,12 @@ def written(record: Record, kind: str, where: Mapping[str, Any]) -> Iterator[Any
     spec = check_filters(_KINDS, kind, where)
     conditions = [spec.where[name] for name in where]
     values = [blob(value) if not _is_text(kind, name) else value for name, value in where.items()]
-    sql = spec.select + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
-    rows = record.execute(f"{sql} ORDER BY {spec.order}", values).fetchall()
+    rows: Iterable[tuple[Any, ...]]
+    if conditions or not spec.page:
+        sql = spec.select + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+        rows = record.execute(f"{sql} ORDER BY {spec.order}", values).fetchall()
+    else:
+        rows = _pages(record, spec)
     if kind != "evidence":
         return map(spec.make, rows)
 
@@ -226,6 +257,23 @@ def written(record: Record, kind: str, where: Mapping[str, Any]) -> Iterator[Any
         return str(record.one("SELECT text FROM document WHERE key = ?", (document,))[0])
 
     return (spec.make(row, text_of) for row in rows)
+
+
+def _pages(record: Record, spec: _Kind) -> Iterator[tuple[Any, ...]]:
+    """Read all rows page by page: bounded memory, and no transaction open while others work."""
+    keys = spec.order.split(", ")
+    select = spec.select.replace("SELECT ", f"SELECT {spec.order}, ", 1)
+    marks = ", ".join("?" * len(keys))
+    # The first term alone lets SQLite seek in the index of a key that spans two tables.
+    after = f" WHERE {keys[0]} >= ? AND ({spec.order}) > ({marks})"
+    condition, values = "", ()
+    while True:
+        sql = f"{select}{condition} ORDER BY {spec.order} LIMIT {spec.page}"
+        rows = record.execute(sql, values).fetchall()
+        yield from (row[len(keys) :] for row in rows)
+        if len(rows) < spec.page:
+            return
+        condition, values = after, (rows[-1][0], *rows[-1][: len(keys)])
 
 
 def _is_text(kind: str, name: str) -> bool:

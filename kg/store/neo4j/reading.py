@@ -12,6 +12,7 @@ from kg.records import (
     Config,
     Document,
     Evidence,
+    Link,
     Literal,
     Mention,
     Merge,
@@ -107,6 +108,9 @@ def _placed(type: LiteralString) -> LiteralString:
     return f"MATCH (s)-[x:{type}]->(e)"
 
 
+#: Mentions and evidence hold the numbers of their runs.
+_RUNS_OF: Final = " UNWIND x.runs AS number MATCH (r:Run {number: number})"
+
 _IN_PLACE: Final[Mapping[str, LiteralString]] = {
     "id": "x.id = $id",
     "chunk": "s.id = $chunk AND s:Chunk",
@@ -158,12 +162,30 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         _evidence,
         {**_IN_PLACE, "triple": "x.triple_id = $triple"},
     ),
+    "mention_link": _Kind(
+        _placed("MENTIONS") + _RUNS_OF,
+        "x.id, r.id",
+        "x.id, r.id",
+        Link,
+        {"id": "x.id = $id", "run": "r.id = $run"},
+    ),
+    "evidence_link": _Kind(
+        _placed("STATES") + _RUNS_OF,
+        "x.id, r.id",
+        "x.id, r.id",
+        Link,
+        {"id": "x.id = $id", "run": "r.id = $run"},
+    ),
     "task": _Kind(
         "MATCH (t:Task)",
         "t.chunk, t.config",
         "t.chunk, t.config",
         Task,
-        {"chunk": "t.chunk = $chunk", "config": "t.config = $config"},
+        {
+            "chunk": "t.chunk = $chunk",
+            "config": "t.config = $config",
+            "run": "EXISTS { MATCH (r:Run {id: $run}) WHERE r.number IN t.runs }",
+        },
     ),
     "merge": _Kind(
         "MATCH (m:Merge)",

@@ -679,6 +679,21 @@ class StoreContract:
         with pytest.raises(KgError, match="no written records"):
             graph.written("colour")  # type: ignore[call-overload]
 
+    def test_links_say_which_runs_found_what(self, graph: GraphStore) -> None:
+        first = fill(graph, first_batch(), second_batch())
+        second = fill(graph, first_batch())
+        both = {m.id for m in first_batch().mentions}
+        links = list(graph.written("mention_link"))
+        assert links == sorted(links, key=lambda link: (link.record, link.run))
+        assert {link.record for link in links if link.run == second} == both
+        assert {link.record for link in links if link.run == first} == {
+            m.id for m in graph.written("mention")
+        }
+        evidence = list(graph.written("evidence_link", run=second))
+        assert {link.record for link in evidence} == {e.id for e in first_batch().evidence}
+        assert list(graph.written("task", run=second)) == list(first_batch().tasks)
+        assert len(list(graph.written("task", run=first))) == 2
+
     def test_writing_through_read_is_refused(self, graph: GraphStore) -> None:
         fill(graph, first_batch())
         before = graph_hash(graph)
