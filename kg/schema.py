@@ -181,6 +181,7 @@ class Schema:
                     "functional": relation.functional,
                     "symmetric": relation.symmetric,
                     "seeds": [list(seed) for seed in relation.seeds],
+                    **({"roles": list(relation.roles)} if relation.roles else {}),
                 }
                 for name, relation in sorted(self.relations.items())
             },
