@@ -59,23 +59,35 @@ def _canonical_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
+#: Sets a field of a frozen record while it is being made.
+_set_field = object.__setattr__
+
+
 def _set(record: object, **values: object) -> None:
     """Set fields of a frozen record while it is being made."""
     for name, value in values.items():
-        object.__setattr__(record, name, value)
+        _set_field(record, name, value)
 
 
-def _check_span(owner: str, span: Span | None) -> None:
-    if span is not None and not 0 <= span[0] < span[1]:
+def _check_span(record: Mention | Evidence, span: Span) -> None:
+    if not 0 <= span[0] < span[1]:
         raise RecordError(
-            f"{owner} has the span {span}: a span is (start, end) with 0 <= start < end, "
-            "counted in code points of the document's text"
+            f"{_described(record)} has the span {span}: a span is (start, end) with "
+            "0 <= start < end, counted in code points of the document's text"
         )
 
 
-def _rounded_score(owner: str, score: float) -> float:
+def _described(record: Mention | Evidence) -> str:
+    """Return how a message names a record that has no id yet."""
+    if isinstance(record, Mention):
+        return f"mention {record.surface!r}"
+    return f"evidence ({record.head}, {record.relation!r}, {record.tail_id})"
+
+
+def _rounded_score(owner: str | Evidence, score: float) -> float:
     if not 0.0 <= score <= 1.0:  # also refuses NaN
-        raise RecordError(f"{owner} has score {score}: scores are probabilities between 0 and 1")
+        name = owner if isinstance(owner, str) else _described(owner)
+        raise RecordError(f"{name} has score {score}: scores are probabilities between 0 and 1")
     return round(float(score), 4)
 
 
@@ -175,16 +187,16 @@ class Mention:
             raise RecordError(f"mention of {self.entity} has an empty surface")
         if (self.chunk is None) != (self.span is None):
             raise RecordError(
-                f"mention {self.surface!r} has chunk {self.chunk} and span {self.span}: "
+                f"{_described(self)} has chunk {self.chunk} and span {self.span}: "
                 "give both (it stands in a text) or neither (a model or a file says so)"
             )
-        _check_span(f"mention {self.surface!r}", self.span)
-        start, end = self.span or (None, None)
-        _set(
-            self,
-            name=self.name or self.surface,
-            id=make_id("m", self.entity, self.chunk, start, end, self.config),
-        )
+        start = end = None
+        if self.span is not None:
+            _check_span(self, self.span)
+            start, end = self.span
+        if not self.name:
+            _set_field(self, "name", self.surface)
+        _set_field(self, "id", make_id("m", self.entity, self.chunk, start, end, self.config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +244,28 @@ class Evidence:
     id: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        owner = f"evidence ({self.head}, {self.relation!r}, {self.tail_id})"
+        # The commonest record of all: nothing is formatted unless it is wrong.
+        span, tail = self.span, self.tail
         if not self.relation.strip():
-            raise RecordError(f"{owner} has an empty relation")
-        if (self.chunk is None) != (self.span is None):
-            raise RecordError(f"{owner} must have both a chunk and a span, or neither")
-        for span in (self.span, self.head_span, self.tail_span):
-            _check_span(owner, span)
-        if self.span is not None and len(self.quote) != self.span[1] - self.span[0]:
-            raise RecordError(
-                f"{owner} has a quote of {len(self.quote)} characters for {self.span}"
-            )
-        start, end = self.span or (None, None)
-        key = (self.head, self.relation, self.tail_id, self.chunk, start, end, self.config)
-        _set(self, score=_rounded_score(owner, self.score), id=make_id("v", *key))
+            raise RecordError(f"{_described(self)} has an empty relation")
+        if (self.chunk is None) != (span is None):
+            raise RecordError(f"{_described(self)} must have both a chunk and a span, or neither")
+        start = end = None
+        if span is not None:
+            _check_span(self, span)
+            start, end = span
+            if len(self.quote) != end - start:
+                raise RecordError(
+                    f"{_described(self)} has a quote of {len(self.quote)} characters for {span}"
+                )
+        if self.head_span is not None:
+            _check_span(self, self.head_span)
+        if self.tail_span is not None:
+            _check_span(self, self.tail_span)
+        tail = tail if isinstance(tail, str) else tail.id
+        key = (self.head, self.relation, tail, self.chunk, start, end, self.config)
+        _set_field(self, "score", _rounded_score(self, self.score))
+        _set_field(self, "id", make_id("v", *key))
 
     @property
     def tail_id(self) -> str:

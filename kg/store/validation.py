@@ -75,7 +75,8 @@ def check_batch(
     known_chunks = {**chunks, **{chunk.id: chunk for chunk in batch.chunks}}
     known_texts = {**texts, **{document.id: document.text for document in batch.documents}}
     known_raws = {*raws, *(mention.entity for mention in batch.mentions)}
-    for config in needs(batch).configs:
+    placed: tuple[Mention | Evidence | Task, ...] = (*batch.mentions, *batch.evidence, *batch.tasks)
+    for config in sorted({record.config for record in placed}):
         if config not in configs:
             raise RecordError(f"config {config} is unknown here: begin a run of it first")
     for chunk in batch.chunks:

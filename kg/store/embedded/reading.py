@@ -155,10 +155,10 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         {"id": "r.id = ?", "config": "f.id = ?"},
     ),
     "mention": _Kind(
-        'SELECT w.id, m.surface, f.id, m.name, m.type, c.id, m.start, m."end", m.iri, '
-        "m.description, m.props FROM mention m JOIN raw w ON w.key = m.raw "
-        "JOIN config f ON f.key = m.config LEFT JOIN chunk c ON c.key = m.chunk "
-        "LEFT JOIN document d ON d.key = c.document",
+        'SELECT w.id, n.surface, f.id, n.name, n.type, c.id, m.start, m."end", n.iri, '
+        "n.description, n.props FROM mention m JOIN naming n ON n.key = m.naming "
+        "JOIN raw w ON w.key = n.raw JOIN config f ON f.key = n.config "
+        "LEFT JOIN chunk c ON c.key = m.chunk LEFT JOIN document d ON d.key = c.document",
         "m.id",
         _mention,
         {
@@ -283,9 +283,10 @@ def _is_text(kind: str, name: str) -> bool:
 def namings(record: Record) -> Iterator[Naming]:
     """Iterate over all ways in which mentions name raw entities, with how often."""
     rows = record.execute(
-        "SELECT w.id, m.name, m.surface, m.type, m.iri, m.description, m.props, f.id, count(*) "
-        "FROM mention m JOIN raw w ON w.key = m.raw JOIN config f ON f.key = m.config "
-        "GROUP BY m.raw, m.name, m.surface, m.type, m.iri, m.description, m.props, m.config"
+        "SELECT w.id, n.name, n.surface, n.type, n.iri, n.description, n.props, f.id, m.times "
+        "FROM (SELECT naming, count(*) times FROM mention GROUP BY naming) m "
+        "JOIN naming n ON n.key = m.naming JOIN raw w ON w.key = n.raw "
+        "JOIN config f ON f.key = n.config"
     )
     for raw, name, surface, type, iri, description, props, config, times in rows:
         own = (name, surface, type, iri, description, props)

@@ -1,7 +1,9 @@
 """The durable record of the embedded store: every written record, in one SQLite file.
 
 Ids are 16-byte blobs and are seen once per record; everything that refers uses small integer
-keys. The write-ahead log lets any number of processes read while one writes, and a killed writer
+keys. A key of evidence is never given twice, so that a reader can tell by it what it knows already.
+A mention refers to its `naming`: what it says of the entity, held once however often a text repeats
+it. The write-ahead log lets any number of processes read while one writes, and a killed writer
 leaves the last whole transaction. `counter` grows with every change of what is derived, which is
 how a reader sees that its projection is behind.
 """
@@ -20,11 +22,15 @@ from kg.errors import NotFound, StoreBusy, StoreError, StoreForeign, StoreVersio
 __all__ = ["FORMAT", "Record", "blob", "hex_id"]
 
 #: Version of the tables below; a higher one in a file was written by a newer library.
-FORMAT: Final = 2
+FORMAT: Final = 3
 #: Marks the file as ours ("shef").
 APPLICATION_ID: Final = 0x73686566
 #: How long a writer waits for another one, in seconds.
 BUSY_SECONDS: Final = 60.0
+
+#: Pages of the log that are written back to the tables at once, 4 KiB each. A page that many
+#: transactions touch is then written back once for all of them.
+LOG_PAGES: Final = 16_384
 
 TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -47,10 +53,14 @@ CREATE TABLE raw (key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
 CREATE TABLE literal (
   key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, lexical TEXT NOT NULL,
   datatype TEXT NOT NULL, lang TEXT NOT NULL);
+CREATE TABLE naming (
+  key INTEGER PRIMARY KEY, raw INTEGER NOT NULL, name TEXT NOT NULL, surface TEXT NOT NULL,
+  type TEXT NOT NULL, iri TEXT NOT NULL, description TEXT NOT NULL, props TEXT NOT NULL,
+  config INTEGER NOT NULL);
+CREATE INDEX naming_raw ON naming (raw);
 CREATE TABLE mention (
-  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, raw INTEGER NOT NULL, chunk INTEGER,
-  start INTEGER, "end" INTEGER, surface TEXT NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,
-  iri TEXT NOT NULL, description TEXT NOT NULL, props TEXT NOT NULL, config INTEGER NOT NULL);
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, naming INTEGER NOT NULL, chunk INTEGER,
+  start INTEGER, "end" INTEGER, config INTEGER NOT NULL);
 CREATE INDEX mention_chunk ON mention (chunk);
 CREATE TABLE evidence (
   key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, head INTEGER NOT NULL,
@@ -151,20 +161,24 @@ class Record:
             tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables and application != APPLICATION_ID:
                 raise self._foreign("it is another program's SQLite file")
-            if version > FORMAT:
+            if tables and version != FORMAT:
+                way_out = (
+                    "upgrade sheaf"
+                    if version > FORMAT
+                    else "harvest the documents into a new graph"
+                )
                 raise StoreVersion(
-                    f"{self.path} has format {version}, and this version of sheaf reads up to "
-                    f"{FORMAT}: upgrade sheaf"
+                    f"{self.path} has format {version}, and this version of sheaf reads format "
+                    f"{FORMAT}: {way_out}"
                 )
             if self.path is not None and not self.read_only:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             self._db.execute("PRAGMA temp_store = MEMORY")
             self._db.execute("PRAGMA cache_size = -65536")
             if not tables:
                 self._create()
-            elif version < FORMAT:
-                self._upgrade()
         except sqlite3.OperationalError as error:
             raise _translated(error, self.path) from None
 
@@ -177,29 +191,9 @@ class Record:
                 if statement.strip():
                     self._db.execute(statement)
             self._db.execute("INSERT INTO meta VALUES ('counter', 0)")
+            self._db.execute("INSERT INTO meta VALUES ('evidence', 0)")
             self._db.execute("INSERT INTO meta VALUES ('store', lower(hex(randomblob(16))))")
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {FORMAT}")
-
-    def _upgrade(self) -> None:
-        """Bring a file of format 1 up to date: its relation names had neither run nor score."""
-        if self.read_only:
-            raise StoreVersion(
-                f"{self.path} has format 1, which this version of sheaf has to bring up to date "
-                "before it reads it: open it once where it can be written"
-            )
-        table = next(t for t in TABLES.split(";\n") if "CREATE TABLE relation_name" in t)
-        with self.transaction():
-            # Another process may have been faster.
-            if self._db.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
-                return
-            self._db.execute("ALTER TABLE relation_name RENAME TO old_relation_name")
-            self._db.execute(table)
-            self._db.execute(
-                "INSERT INTO relation_name SELECT phrase, relation, swapped, symmetric, "
-                "'schema', 1.0, 0 FROM old_relation_name"
-            )
-            self._db.execute("DROP TABLE old_relation_name")
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
 
     def close(self) -> None:
@@ -267,26 +261,42 @@ class Record:
             raise StoreError(f"{self.path or 'memory://'} has no row for: {sql}")
         return tuple(row)
 
-    def keys(self, table: str, ids: Iterable[bytes]) -> dict[bytes, int]:
-        """Return id → key for those ids that the table holds."""
-        found: dict[bytes, int] = {}
-        wanted = list(ids)
-        for start in range(0, len(wanted), 500):
-            part = wanted[start : start + 500]
+    def keys(self, table: str, ids: Iterable[str]) -> dict[str, int]:
+        """Return id → key for those ids that the table holds.
+
+        Raises:
+            NotFound: if one of them is not an id at all.
+        """
+        wanted = {blob(id): id for id in ids}
+        found: dict[str, int] = {}
+        # In the order of the index, so that neighbours share its pages.
+        ordered = sorted(wanted)
+        for start in range(0, len(ordered), 500):
+            part = ordered[start : start + 500]
             marks = ",".join("?" * len(part))
             sql = f"SELECT id, key FROM {table} WHERE id IN ({marks})"
-            found.update(self.execute(sql, part).fetchall())
+            found.update((wanted[id], key) for id, key in self.execute(sql, part))
         return found
 
     def insert(self, table: str, columns: str, rows: list[tuple[Any, ...]]) -> list[int]:
         """Insert rows that are known to be new and return their keys."""
         first = self.one(f"SELECT coalesce(max(key), 0) + 1 FROM {table}")[0]
+        if table == "evidence":
+            used = self.one("SELECT value + 1 FROM meta WHERE name = 'evidence'")[0]
+            first = max(first, used)
         marks = ",".join("?" * (len(columns.split(",")) + 1))
         self.many(
             f"INSERT INTO {table} (key, {columns}) VALUES ({marks})",
-            ((first + number, *row) for number, row in enumerate(rows)),
+            [(key, *row) for key, row in enumerate(rows, first)],
         )
         return list(range(first, first + len(rows)))
+
+    def retire_evidence_keys(self) -> None:
+        """Say that evidence will be removed: no key that it had is given again."""
+        self._db.execute(
+            "UPDATE meta SET value = max(value, (SELECT coalesce(max(key), 0) FROM evidence)) "
+            "WHERE name = 'evidence'"
+        )
 
 
 def _log_of(path: Path) -> Path:

@@ -158,6 +158,8 @@ def _sweep(record: Record, chunks: Sequence[int]) -> tuple[int, int]:
 
 
 def _remove(record: Record, table: str, keys: Sequence[int]) -> int:
+    if table == "evidence":
+        record.retire_evidence_keys()
     for part in _parts(keys):
         marks = _marks(part)
         record.execute(f"DELETE FROM {table}_run WHERE {table} IN ({marks})", part)

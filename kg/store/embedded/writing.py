@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from kg.derivation import independent_source
 from kg.errors import NotFound
@@ -18,6 +18,8 @@ from kg.store.protocol import Claim, WriteReport
 from kg.store.validation import check_batch, needs
 
 __all__ = ["adopt", "begin_run", "claim", "finish_run", "run_key", "write"]
+
+NO_SPAN: Final = (None, None)
 
 
 def _json(value: Mapping[str, Any]) -> str:
@@ -56,15 +58,13 @@ def begin_run(record: Record, config: Config, *, run: str = "", started: str = "
 
 
 def _config_key(record: Record, config: Config) -> int:
-    id = blob(config.id)
-    found = record.keys("config", [id])
-    if id in found:
-        return found[id]
+    found = record.keys("config", [config.id])
+    if found:
+        return found[config.id]
     columns = "id, harvester, version, model, weights, prompt, parameters"
-    row = (id, config.harvester, config.version, config.model, config.weights, config.prompt)
-    # The parameters decide ancestors and hedging, so a new config may change what is derived.
-    record.bump()
-    return record.insert("config", columns, [(*row, _json(config.parameters))])[0]
+    row = (config.harvester, config.version, config.model, config.weights, config.prompt)
+    # Nothing was written by it yet, so that what is derived stays what it is.
+    return record.insert("config", columns, [(blob(config.id), *row, _json(config.parameters))])[0]
 
 
 def finish_run(record: Record, run: str, counts: Mapping[str, int], *, finished: str = "") -> None:
@@ -82,7 +82,6 @@ def write(record: Record, batch: Batch, *, run: str) -> WriteReport:
     began = time.perf_counter()
     with record.transaction():
         writer = _Writer(record, run_key(record, run))
-        writer.check(batch)
         writer.write(batch)
         if writer.created:
             record.bump()
@@ -103,7 +102,44 @@ class _Writer:
         self.run = run
         self.rows_in = self.duplicates = self.created = self.linked = 0
 
-    def check(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> None:
+        """Check and write a batch; the caller holds the transaction."""
+        record = self.record
+        self.rows_in = sum(len(getattr(batch, kind)) for kind in Batch.__slots__)
+        raws = record.keys("raw", _raws(batch))
+        configs = record.keys("config", _configs(batch))
+        self._check(batch, raws, configs)
+        documents = self._insert(
+            "document",
+            "id, uri, title, media_type, text, meta",
+            {d.id: (d.uri, d.title, d.media_type, d.text, _json(d.meta)) for d in batch.documents},
+            refers={chunk.document for chunk in batch.chunks},
+        )
+        placed: list[Mention | Evidence | Task] = [*batch.mentions, *batch.evidence, *batch.tasks]
+        chunks = self._insert(
+            "chunk",
+            'id, document, start, "end"',
+            {c.id: (documents[c.document], c.start, c.end) for c in batch.chunks},
+            refers={row.chunk for row in placed if row.chunk is not None},
+        )
+        # What stands in a chunk that is written now cannot have been written before.
+        fresh = self._new
+        self._dictionary("raw", "id", dict.fromkeys(m.entity for m in batch.mentions), raws)
+        literals = self._dictionary(
+            "literal",
+            "id, lexical, datatype, lang",
+            {
+                e.tail.id: (e.tail.lexical, e.tail.datatype, e.tail.lang)
+                for e in batch.evidence
+                if isinstance(e.tail, Literal)
+            },
+        )
+        self._mentions(batch.mentions, raws, chunks, configs, fresh)
+        self._evidence(batch.evidence, raws, literals, chunks, configs, fresh)
+        self._tasks(batch.tasks, chunks, configs)
+        self._small(batch)
+
+    def _check(self, batch: Batch, raws: Collection[str], configs: Collection[str]) -> None:
         record, wanted = self.record, needs(batch)
         chunks = {
             chunk.id: chunk
@@ -117,192 +153,188 @@ class _Writer:
                 "SELECT text FROM document WHERE id = ?", (blob(document),)
             )
         }
+        stored = record.keys("document", {chunk.document for chunk in batch.chunks})
         neighbours = {
             document: _chunks(
                 record,
-                "d.id = ? AND EXISTS (SELECT 1 FROM task t JOIN run r ON t.config = r.config "
+                "d.key = ? AND EXISTS (SELECT 1 FROM task t JOIN run r ON t.config = r.config "
                 "WHERE t.chunk = c.key AND r.key = ?)",
-                (blob(document), self.run),
+                (key, self.run),
             )
-            for document in {chunk.document for chunk in batch.chunks}
+            for document, key in stored.items()
         }
         check_batch(
             batch,
             chunks=chunks,
             texts=texts,
-            configs={hex_id("f", id) for id in record.keys("config", map(blob, wanted.configs))},
-            raws={hex_id("e", id) for id in record.keys("raw", map(blob, wanted.raws))},
+            configs=configs,
+            raws=raws,
             neighbours=neighbours,
         )
-
-    def write(self, batch: Batch) -> None:
-        record = self.record
-        documents = self._insert(
-            "document",
-            "id, uri, title, media_type, text, meta",
-            {
-                blob(d.id): (d.uri, d.title, d.media_type, d.text, _json(d.meta))
-                for d in self._count(batch.documents)
-            },
-            refers={blob(chunk.document) for chunk in batch.chunks},
-        )
-        placed: list[Mention | Evidence | Task] = [*batch.mentions, *batch.evidence, *batch.tasks]
-        chunks = self._insert(
-            "chunk",
-            'id, document, start, "end"',
-            {
-                blob(c.id): (documents[blob(c.document)], c.start, c.end)
-                for c in self._count(batch.chunks)
-            },
-            refers={blob(row.chunk) for row in placed if row.chunk is not None},
-        )
-        configs = record.keys("config", {blob(row.config) for row in placed})
-        ends = {blob(m.entity) for m in batch.mentions} | {
-            blob(end) for e in batch.evidence for end in (e.head, e.tail) if isinstance(end, str)
-        }
-        raws = self._dictionary("raw", "id", dict.fromkeys(ends, ()))
-        literals = self._dictionary(
-            "literal",
-            "id, lexical, datatype, lang",
-            {
-                blob(e.tail.id): (e.tail.lexical, e.tail.datatype, e.tail.lang)
-                for e in batch.evidence
-                if isinstance(e.tail, Literal)
-            },
-        )
-        self._mentions(batch.mentions, raws, chunks, configs)
-        self._evidence(batch.evidence, raws, literals, chunks, configs)
-        self._tasks(batch.tasks, chunks, configs)
-        self._small(batch)
-
-    def _count[T](self, rows: Sequence[T]) -> Sequence[T]:
-        self.rows_in += len(rows)
-        return rows
 
     def _insert(
         self,
         table: str,
         columns: str,
-        rows: Mapping[bytes, tuple[Any, ...]],
+        rows: Mapping[str, tuple[Any, ...]],
         *,
-        refers: Iterable[bytes] = (),
-    ) -> dict[bytes, int]:
+        refers: Iterable[str] = (),
+    ) -> dict[str, int]:
         """Insert what is new and return the keys of the rows and of all ids referred to."""
-        known = self._dictionary(table, columns, rows, refers=refers)
-        self.created += self._new
+        known = self.record.keys(table, {*rows, *refers})
+        self._dictionary(table, columns, rows, known)
+        self.created += len(self._new)
         return known
 
     def _dictionary(
         self,
         table: str,
         columns: str,
-        rows: Mapping[bytes, tuple[Any, ...]],
-        *,
-        refers: Iterable[bytes] = (),
-    ) -> dict[bytes, int]:
-        known = self.record.keys(table, {*rows, *refers})
-        new = [(id, *row) for id, row in rows.items() if id not in known]
-        self._new = len(new)
-        if new:
-            keys = self.record.insert(table, columns, new)
-            known.update(zip((row[0] for row in new), keys, strict=True))
+        rows: Mapping[str, tuple[Any, ...] | None],
+        known: dict[str, int] | None = None,
+    ) -> dict[str, int]:
+        """Insert those rows that are not `known`, and make them known."""
+        known = self.record.keys(table, rows) if known is None else known
+        # Sorted, so that one page of the index after the other is touched.
+        new = sorted((blob(id), id) for id in rows if id not in known)
+        keys = self.record.insert(table, columns, [(id, *(rows[name] or ())) for id, name in new])
+        self._new = {name for _, name in new}
+        known.update(zip((name for _, name in new), keys, strict=True))
         return known
+
+    def _known(
+        self, table: str, rows: Iterable[Mention | Evidence], fresh: Collection[str]
+    ) -> dict[str, int]:
+        return self.record.keys(table, (row.id for row in rows if row.chunk not in fresh))
 
     def _linked(self, table: str, keys: Iterable[int], new: int) -> None:
         """Link rows to the run; rows that were there before count as `linked`."""
         column = table.removesuffix("_run")
         links = self.record.many(
             f"INSERT OR IGNORE INTO {table} ({column}, run) VALUES (?, ?)",
-            [(key, self.run) for key in sorted(set(keys))],
+            [(key, self.run) for key in sorted(keys)],
         )
         self.linked += max(links, 0) - new
 
     def _mentions(
         self,
         mentions: Sequence[Mention],
-        raws: Mapping[bytes, int],
-        chunks: Mapping[bytes, int],
-        configs: Mapping[bytes, int],
+        raws: Mapping[str, int],
+        chunks: Mapping[str, int],
+        configs: Mapping[str, int],
+        fresh: Collection[str],
     ) -> None:
-        rows = {
-            blob(m.id): (
-                raws[blob(m.entity)],
-                chunks[blob(m.chunk)] if m.chunk else None,
-                *(m.span or (None, None)),
-                m.surface,
-                m.name,
-                m.type,
-                m.iri,
-                m.description,
-                _json(m.props),
-                configs[blob(m.config)],
+        unique = {m.id: m for m in mentions}
+        self.duplicates += len(mentions) - len(unique)
+        known = self._known("mention", unique.values(), fresh)
+        new = {id: m for id, m in unique.items() if id not in known}
+        says = {
+            id: (
+                *(raws[m.entity], m.name, m.surface, m.type, m.iri, m.description),
+                *(_json(m.props), configs[m.config]),
             )
-            for m in self._count(mentions)
+            for id, m in new.items()
         }
-        self.duplicates += len(mentions) - len(rows)
-        keys = self._insert(
+        namings = self._namings(set(says.values()))
+        self._dictionary(
             "mention",
-            'id, raw, chunk, start, "end", surface, name, type, iri, description, props, config',
-            rows,
+            'id, naming, chunk, start, "end", config',
+            {
+                id: (
+                    namings[says[id]],
+                    chunks[m.chunk] if m.chunk else None,
+                    *(m.span or (None, None)),
+                    configs[m.config],
+                )
+                for id, m in new.items()
+            },
+            known,
         )
-        self._linked("mention_run", keys.values(), self._new)
+        self.created += len(new)
+        self._linked("mention_run", known.values(), len(new))
+
+    def _namings(self, wanted: Set[tuple[Any, ...]]) -> dict[tuple[Any, ...], int]:
+        """Return the keys of what mentions say of raw entities; what is new is written."""
+        columns = "raw, name, surface, type, iri, description, props, config"
+        known: dict[tuple[Any, ...], int] = {}
+        raws = sorted({naming[0] for naming in wanted})
+        for start in range(0, len(raws), 500):
+            part = raws[start : start + 500]
+            held = self.record.execute(
+                f"SELECT key, {columns} FROM naming WHERE raw IN ({','.join('?' * len(part))})",
+                part,
+            )
+            known.update((row[1:], row[0]) for row in held)
+        new = sorted(wanted - known.keys())
+        known.update(zip(new, self.record.insert("naming", columns, new), strict=True))
+        return known
 
     def _evidence(
         self,
         evidence: Sequence[Evidence],
-        raws: Mapping[bytes, int],
-        literals: Mapping[bytes, int],
-        chunks: Mapping[bytes, int],
-        configs: Mapping[bytes, int],
+        raws: Mapping[str, int],
+        literals: Mapping[str, int],
+        chunks: Mapping[str, int],
+        configs: Mapping[str, int],
+        fresh: Collection[str],
     ) -> None:
         best: dict[str, Evidence] = {}
-        for e in self._count(evidence):
+        for e in evidence:
             # One sentence may state a triple twice; the higher score is kept, in any order.
             held = best.setdefault(e.id, e)
-            if (e.score, e.head_span or ()) > (held.score, held.head_span or ()):
+            if held is not e and (e.score, e.head_span or ()) > (held.score, held.head_span or ()):
                 best[e.id] = e
         self.duplicates += len(evidence) - len(best)
-        rows = {
-            blob(e.id): (
-                raws[blob(e.head)],
+        known = self._known("evidence", best.values(), fresh)
+        new = {
+            e.id: (
+                raws[e.head],
                 e.relation,
-                raws[blob(e.tail)] if isinstance(e.tail, str) else None,
-                literals[blob(e.tail.id)] if isinstance(e.tail, Literal) else None,
+                *(
+                    (raws[tail], None)
+                    if isinstance(tail := e.tail, str)
+                    else (None, literals[tail.id])
+                ),
                 e.score,
-                chunks[blob(e.chunk)] if e.chunk else None,
-                *(e.span or (None, None)),
-                *(e.head_span or (None, None)),
-                *(e.tail_span or (None, None)),
+                chunks[e.chunk] if e.chunk else None,
+                *(e.span or NO_SPAN),
+                *(e.head_span or NO_SPAN),
+                *(e.tail_span or NO_SPAN),
                 e.negated,
                 e.hedged,
                 e.time,
                 independent_source(e.quote, e.config),
-                configs[blob(e.config)],
+                configs[e.config],
             )
             for e in best.values()
+            if e.id not in known
         }
-        keys = self._insert(
+        self._dictionary(
             "evidence",
             'id, head, relation, tail, literal, score, chunk, start, "end", head_start, head_end, '
             "tail_start, tail_end, negated, hedged, time, source, config",
-            rows,
+            new,
+            known,
         )
-        self._linked("evidence_run", keys.values(), self._new)
+        self.created += len(new)
+        self._linked("evidence_run", known.values(), len(new))
 
     def _tasks(
         self,
         tasks: Sequence[Task],
-        chunks: Mapping[bytes, int],
-        configs: Mapping[bytes, int],
+        chunks: Mapping[str, int],
+        configs: Mapping[str, int],
     ) -> None:
-        for task in self._count(tasks):
-            chunk, config = blob(task.chunk), blob(task.config)
-            keys = (chunks[chunk], configs[config])
+        for task in tasks:
+            keys = (chunks[task.chunk], configs[task.config])
             done = self.record.execute(
                 "SELECT 1 FROM task WHERE chunk = ? AND config = ?", keys
             ).fetchone()
             self.record.execute("INSERT OR IGNORE INTO task VALUES (?, ?, ?)", (*keys, self.run))
-            self.record.execute("DELETE FROM lease WHERE chunk = ? AND config = ?", (chunk, config))
+            self.record.execute(
+                "DELETE FROM lease WHERE chunk = ? AND config = ?",
+                (blob(task.chunk), blob(task.config)),
+            )
             self.created += done is None
 
     def _small(self, batch: Batch) -> None:
@@ -316,7 +348,7 @@ class _Writer:
                         # 0 is no run: a schema declared the row.
                         *(row.layer, row.score, self.run if row.run else 0),
                     )
-                    for row in self._count(batch.relation_names)
+                    for row in batch.relation_names
                 ],
             ),
             0,
@@ -324,10 +356,7 @@ class _Writer:
         self.created += max(
             self.record.many(
                 "INSERT OR IGNORE INTO merge VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (blob(m.id), m.kept, m.dropped, m.layer, m.score, self.run)
-                    for m in self._count(batch.merges)
-                ],
+                [(blob(m.id), m.kept, m.dropped, m.layer, m.score, self.run) for m in batch.merges],
             ),
             0,
         )
@@ -339,11 +368,23 @@ class _Writer:
                         *(blob(p.id), p.head, p.relation, p.tail, p.score, p.rank),
                         *(p.weights, p.trained_on, self.run),
                     )
-                    for p in self._count(batch.predictions)
+                    for p in batch.predictions
                 ],
             ),
             0,
         )
+
+
+def _raws(batch: Batch) -> set[str]:
+    """Return the raw entities that a batch names or refers to."""
+    heads = {e.head for e in batch.evidence}
+    tails = {e.tail for e in batch.evidence if isinstance(e.tail, str)}
+    return heads | tails | {m.entity for m in batch.mentions}
+
+
+def _configs(batch: Batch) -> set[str]:
+    rows: tuple[Mention | Evidence | Task, ...] = (*batch.mentions, *batch.evidence, *batch.tasks)
+    return {row.config for row in rows}
 
 
 def _chunks(record: Record, where: str, parameters: tuple[Any, ...]) -> list[Chunk]:

@@ -15,7 +15,7 @@ import pytest
 
 from kg import graph_hash, open_graph
 from kg.errors import LimitReached, NotFound, StoreError, StoreForeign, StoreVersion
-from kg.records import Batch, Chunk, Document, Mention, RelationName, Task
+from kg.records import Batch, Chunk, Document, Mention, Task
 from kg.store.embedded.record import FORMAT
 from kg.store.lease import is_dead, new_owner
 from kg.store.protocol import Limits
@@ -117,25 +117,12 @@ def test_a_graph_of_a_newer_version_is_refused(folder: Path) -> None:
         open_graph(folder)
 
 
-def test_a_graph_of_format_1_is_brought_up_to_date(folder: Path) -> None:
-    before = graph_of(folder)
+def test_a_graph_of_an_older_format_says_what_to_do(folder: Path) -> None:
     database = sqlite3.connect(folder / "record.sqlite")
-    database.executescript(
-        "CREATE TABLE older (phrase TEXT, relation TEXT, swapped INTEGER, symmetric INTEGER, "
-        "PRIMARY KEY (phrase, relation, swapped, symmetric)) WITHOUT ROWID;"
-        "INSERT INTO older SELECT phrase, relation, swapped, symmetric FROM relation_name;"
-        "DROP TABLE relation_name; ALTER TABLE older RENAME TO relation_name;"
-        "PRAGMA user_version = 1"
-    )
+    database.execute("PRAGMA user_version = 1")
     database.close()
-    assert graph_of(folder) == before
-
-
-def graph_of(folder: Path) -> tuple[str, list[RelationName]]:
-    graph = open_graph(folder)
-    state = graph_hash(graph), list(graph.written("relation_name"))
-    graph.close()
-    return state
+    with pytest.raises(StoreVersion, match="harvest the documents into a new graph"):
+        open_graph(folder)
 
 
 def test_a_snapshot_of_another_version_is_derived_again(folder: Path) -> None:
