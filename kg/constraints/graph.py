@@ -126,8 +126,8 @@ class LabelledGraph:
 
     @property
     def text(self) -> str:
-        """Return the graph as `(head; relation; tail)(…)`."""
-        return "".join(map(str, self.edge_list))
+        """Return the graph as `(head; relation; tail)(…)`, parts that are no edge last."""
+        return "".join([*map(str, self.edge_list), *(f"({part})" for part in self.unreadable)])
 
     def nodes(self) -> Iterator[Node]:
         """Iterate over the nodes in the order in which edges name them, lone ones last."""
