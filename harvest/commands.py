@@ -8,25 +8,37 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from harvest.errors import InputError
+from harvest.errors import HarvestStop, InputError
+from harvest.llm import options
+from harvest.presentation import (
+    print_json,
+    print_table,
+    progress_bar,
+    show_report,
+    stderr,
+    warn_of,
+)
+from kg.errors import NotFound
 from kg.reporting import report_errors
 from kg.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
-
     from harvest.documents import Failure
     from harvest.job import Harvester
-    from harvest.report import Progress, Report
+    from harvest.llm.harvester import LLMHarvester
     from kg.records import Document
+    from kg.store.protocol import GraphStore
+
+    #: Makes the harvester once the home folder of the graph is known; None for memory.
+    type Maker[H: Harvester] = Callable[[Path | None], AbstractContextManager[H]]
 
 __all__ = ["app", "evaluations_app"]
 
@@ -37,8 +49,6 @@ evaluations_app = typer.Typer(no_args_is_help=True, add_completion=False)
 SOME_FAILED: Final = 1
 #: What a shell reports for a process that was stopped by Ctrl-C.
 INTERRUPTED: Final = 130
-#: Rows of a table before the rest is summed up; `--json` has all of them.
-ROWS: Final = 20
 #: Documents that `--dry-run` harvests for its estimate, into memory.
 SAMPLE: Final = 5
 
@@ -84,31 +94,74 @@ def harvest_command(
         bool, typer.Option("--dry-run", help="Read and estimate; write nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    budget: options.BudgetText = None,
+    price: options.PriceText = None,
+    concurrency: options.Concurrency = None,
+    requests_per_minute: options.RequestsPerMinute = None,
+    tokens_per_minute: options.TokensPerMinute = None,
+    timeout: options.Timeout = None,
+    chunk_tokens: options.ChunkTokens = None,
+    answer_tokens: options.AnswerTokens = None,
+    unknown_relations: options.UnknownRelations = None,
 ) -> None:
     """Read documents and write the triples they state, with their evidence, into a graph.
 
     Text, Markdown, HTML, PDF and JSONL, each also as .gz; folders with all that is in them. What
     is in the graph already is not read again, so the same command goes on with a stopped harvest.
+    With a language model, no answer that has arrived is ever paid for again.
 
-    Exit codes: 0 done, 1 some inputs failed, 2 usage, 4 the graph cannot be reached, 130 stopped.
+    Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 graph or endpoint cannot
+    be reached, 130 stopped.
     """
-    if with_ == "llm":
-        raise InputError("--with llm is not there yet: leave it out to read with --with text")
-
     relations = None if schema is None else Schema.load(schema)
-
-    def make() -> Harvester:
-        return _text_harvester(
-            relations, spacy=spacy, threshold=threshold, include_hedged=include_hedged
-        )
-
+    common: dict[str, Any] = {"threshold": threshold, "include_hedged": include_hedged}
+    flags = {
+        "model": model,
+        "base_url": base_url,
+        "budget": budget,
+        "price": price,
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "timeout": timeout,
+        "chunk_tokens": chunk_tokens,
+        "answer_tokens": answer_tokens,
+    }
     try:
-        if dry_run:
-            failed = _dry_run(paths, make, root=root, limit=limit, as_json=as_json)
+        if with_ == "llm":
+            if spacy:
+                raise InputError("--spacy is for --with text: a language model needs no pipeline")
+            settings = options.llm_settings(flags)
+
+            def ask(home: Path | None) -> AbstractContextManager[LLMHarvester]:
+                return options.llm_harvester(
+                    settings,
+                    home=home,
+                    schema=relations,
+                    unknown_relations=unknown_relations,
+                    **common,
+                )
+
+            if dry_run:
+                failed = _price(graph, paths, ask, root=root, limit=limit, as_json=as_json)
+            else:
+                failed = _harvest(
+                    graph, paths, ask, root=root, keep_old=keep_old, limit=limit, as_json=as_json
+                )
         else:
-            report = _harvest(graph, paths, make, root=root, keep_old=keep_old, limit=limit)
-            failed = report.failed
-            _show(report, as_json=as_json)
+            options.refuse_llm_options({**flags, "unknown_relations": unknown_relations})
+
+            def read(_: Path | None) -> AbstractContextManager[Harvester]:
+                return nullcontext(_text_harvester(relations, spacy=spacy, **common))
+
+            if dry_run:
+                failed = _dry_run(paths, read, root=root, limit=limit, as_json=as_json)
+            else:
+                failed = _harvest(
+                    graph, paths, read, root=root, keep_old=keep_old, limit=limit, as_json=as_json
+                )
     except KeyboardInterrupt:
         typer.echo("stopped: what is written stays; the same command goes on from here", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -155,7 +208,7 @@ def text2kg_command(
     from harvest.evaluations import text2kg
 
     options = {} if threshold is None else {"threshold": threshold}
-    with Bar(console=_stderr()) as bar:
+    with Bar(console=stderr()) as bar:
         task = bar.add_task("sentences", total=None)
         figures = text2kg(
             data,
@@ -163,7 +216,7 @@ def text2kg_command(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
-        _print_json(figures)
+        print_json(figures)
         return
     rows = [(f"official F1, {name}", f"{figures[name]:.3f}") for name in ("floor", "ceiling")]
     rows = [
@@ -173,7 +226,7 @@ def text2kg_command(
         ("sentences", f"{figures['sentences']:,}"),
         ("sentences/s", f"{figures['sentences_per_second']:,.0f}"),
     ]
-    _print_table("Text2KGBench, Wikidata-TekGen", rows)
+    print_table("Text2KGBench, Wikidata-TekGen", rows)
 
 
 def _text_harvester(
@@ -192,12 +245,14 @@ def _text_harvester(
 def _harvest(
     graph: str,
     paths: list[Path],
-    make: Callable[[], Harvester],
+    make: Maker[Any],
     *,
     root: Path | None,
     keep_old: bool,
     limit: int | None,
-) -> Report:
+    as_json: bool,
+) -> int:
+    """Harvest, show the account and return how many inputs failed; also when it stops early."""
     from harvest.documents import Failure, Reading
     from harvest.job import harvest_documents
     from harvest.report import Report
@@ -206,43 +261,73 @@ def _harvest(
     reading = Reading(paths, root=root)  # a mistake in the paths shows before anything is loaded
     if reading.files == 0:
         failures = tuple(row for row in reading if isinstance(row, Failure))
-        return Report(run="", config="", failures=failures)
-    with closing(open_graph(graph)) as store, _progress_bar(limit) as show:
-        return harvest_documents(
-            store, reading, harvester=make(), keep_old=keep_old, limit=limit, progress=show
-        )
+        show_report(Report(run="", config="", failures=failures), as_json=as_json)
+        return len(failures)
+    try:
+        with closing(open_graph(graph)) as store, make(store.home) as harvester:
+            status = getattr(harvester, "used", None)
+            with progress_bar(limit, status=status) as show:
+                report = harvest_documents(
+                    store,
+                    reading,
+                    harvester=harvester,
+                    keep_old=keep_old,
+                    limit=limit,
+                    progress=show,
+                )
+    except HarvestStop as stop:
+        if stop.report is not None:
+            show_report(stop.report, as_json=as_json)
+        raise
+    show_report(report, as_json=as_json)
+    return report.failed
+
+
+def _read_all(
+    paths: list[Path], *, root: Path | None, limit: int | None, failures: list[Failure]
+) -> Iterator[Document]:
+    """Yield the documents of a dry run; what cannot be read is added to `failures`."""
+    from harvest.documents import Failure, read_documents
+
+    documents = 0
+    for row in read_documents(paths, root=root):
+        if isinstance(row, Failure):
+            failures.append(row)
+            continue
+        yield row
+        documents += 1
+        if documents == limit:
+            return
 
 
 def _dry_run(
     paths: list[Path],
-    make: Callable[[], Harvester],
+    make: Maker[Any],
     *,
     root: Path | None,
     limit: int | None,
     as_json: bool,
 ) -> int:
     """Read everything, harvest a few documents into memory, and show what a harvest would take."""
-    from harvest.documents import Failure, read_documents
     from harvest.job import harvest_documents
     from kg.store.open import open_graph
 
     documents = characters = 0
     failures: list[Failure] = []
     sample: list[Document] = []
-    for row in read_documents(paths, root=root):
-        if isinstance(row, Failure):
-            failures.append(row)
-            continue
+    for document in _read_all(paths, root=root, limit=limit, failures=failures):
         documents += 1
-        characters += len(row.text)
+        characters += len(document.text)
         if len(sample) < SAMPLE:
-            sample.append(row)
-        if documents == limit:
-            break
+            sample.append(document)
     estimate: dict[str, Any] = {}
     if sample:
-        with closing(open_graph("memory://")) as memory, _progress_bar(len(sample)) as show:
-            report = harvest_documents(memory, sample, harvester=make(), progress=show)
+        with (
+            closing(open_graph("memory://")) as memory,
+            make(None) as harvester,
+            progress_bar(len(sample)) as show,
+        ):
+            report = harvest_documents(memory, sample, harvester=harvester, progress=show)
         share = characters / sum(len(document.text) for document in sample)
         estimate = {
             "sampled_documents": len(sample),
@@ -250,140 +335,56 @@ def _dry_run(
             "sentences": round(report.sentences * share),
             "triples": round(report.triples * share),
         }
-    failed = sum(not failure.skipped for failure in failures)
-    found = {
-        "documents": documents,
-        "characters": characters,
-        "failed": failed,
-        "skipped": len(failures) - failed,
-    }
-    _warn(failures)
+    found = {"documents": documents, "characters": characters, **_outcome(failures)}
+    warn_of(failures)
     if as_json:
-        _print_json({"dry_run": True, **found, "estimate": estimate})
+        print_json({"dry_run": True, **found, "estimate": estimate})
     else:
         rows = [(name, f"{count:,}") for name, count in found.items()]
         rows += [(f"estimated {name}", f"{value:,}") for name, value in estimate.items()]
-        _print_table("Dry run: nothing was written", rows)
-    return failed
+        print_table("Dry run: nothing was written", rows)
+    return found["failed"]
+
+
+def _price(
+    graph: str,
+    paths: list[Path],
+    make: Maker[LLMHarvester],
+    *,
+    root: Path | None,
+    limit: int | None,
+    as_json: bool,
+) -> int:
+    """Read everything, ask about a few chunks, and show what asking about the rest would cost."""
+    from harvest.llm.estimate import estimate
+
+    failures: list[Failure] = []
+    with _existing(graph) as store, make(None if store is None else store.home) as harvester:
+        found = estimate(_read_all(paths, root=root, limit=limit, failures=failures), harvester)
+    warn_of(failures)
+    outcome = {"documents": found.documents, **_outcome(failures)}
+    if as_json:
+        print_json({"dry_run": True, **outcome, "estimate": found.as_dict()})
+    else:
+        rows = [(name, f"{count:,}") for name, count in outcome.items()]
+        print_table("Dry run: nothing was written", [*rows, *found.table()])
+    return outcome["failed"]
 
 
 @contextmanager
-def _progress_bar(limit: int | None) -> Iterator[Callable[[Progress], None]]:
-    """Show a bar with rate and time left on stderr while a harvest runs."""
-    from rich.progress import (
-        BarColumn,
-        SpinnerColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
+def _existing(graph: str) -> Iterator[GraphStore | None]:
+    """Give a graph if there is one; a dry run makes none."""
+    from kg.store.open import open_graph
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=_stderr()) as bar:
-        task = bar.add_task("opening the graph and loading the models", total=None)
-
-        def show(progress: Progress) -> None:
-            rate = progress.sentences / progress.seconds if progress.seconds > 0 else 0.0
-            waiting = f", waiting for {progress.waiting} at work elsewhere"
-            bar.update(
-                task,
-                description=(
-                    f"{progress.documents:,} documents, {progress.triples:,} triples, "
-                    f"{rate:,.0f} sentences/s{waiting if progress.waiting else ''}"
-                ),
-                total=limit or progress.bytes_total or None,
-                completed=progress.documents if limit else progress.bytes_read,
-            )
-
-        try:
-            yield show
-        except Exception:  # raised on: an error is told in its own line, not beside half a bar
-            bar.update(task, visible=False)
-            raise
-
-
-def _show(report: Report, *, as_json: bool) -> None:
-    _warn(report.failures)
-    if as_json:
-        _print_json(report.as_dict())
+    try:
+        store = open_graph(graph, create=False)
+    except NotFound:
+        yield None
         return
-    rows = [
-        ("documents", f"{report.documents:,}"),
-        ("  already in the graph", f"{report.unchanged:,}"),
-        ("  in place of an older text", f"{report.replaced:,}"),
-        ("failed", f"{report.failed:,}"),
-        ("skipped", f"{report.skipped:,}"),
-        ("sentences", f"{report.sentences:,}"),
-        ("mentions", f"{report.mentions:,}"),
-        ("triples", f"{report.triples:,}"),
-        *((f"  {name}", f"{count:,}") for name, count in list(report.relations.items())[:ROWS]),
-    ]
-    others = list(report.relations.values())[ROWS:]
-    if others:
-        rows.append((f"  {len(others)} other relations", f"{sum(others):,}"))
-    rows += [
-        ("seconds", f"{report.seconds:,.1f}"),
-        ("sentences/s", f"{report.sentences_per_second:,.0f}"),
-        ("run", report.run or "none: nothing to read"),
-    ]
-    _print_table("Harvest", rows)
-    untrained = [name[10:] for name in report.harvester if name.startswith("zero_shot:")]
-    if untrained:
-        typer.echo(
-            f"note: no trained head for {', '.join(untrained)}; read from name and description",
-            err=True,
-        )
+    with closing(store):
+        yield store
 
 
-def _warn(failures: list[Failure] | tuple[Failure, ...]) -> None:
-    """Say on stderr what failed, one line each, and how many files were skipped by format."""
-    failed = [failure for failure in failures if not failure.skipped]
-    for failure in failed[:ROWS]:
-        typer.secho(f"failed: {_one_line(str(failure))}", fg=typer.colors.YELLOW, err=True)
-    if len(failed) > ROWS:
-        typer.echo(f"failed: {len(failed) - ROWS} more; --json lists all of them", err=True)
-    skipped = [failure for failure in failures if failure.skipped]
-    if skipped:
-        first = ", ".join(failure.path for failure in skipped[:3])
-        more = ", …" if len(skipped) > 3 else ""
-        typer.echo(
-            f"skipped: {len(skipped)} files that nothing here reads ({_one_line(first)}{more})",
-            err=True,
-        )
-
-
-def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    for name, value in rows:
-        table.add_row(Text(name), Text(value))  # names are data, not markup
-    Console().print(table)
-
-
-def _stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
+def _outcome(failures: list[Failure]) -> dict[str, int]:
+    failed = sum(not failure.skipped for failure in failures)
+    return {"failed": failed, "skipped": len(failures) - failed}

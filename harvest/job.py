@@ -14,6 +14,10 @@ document ─► chunks ─► claim ─┬─ granted ─► extract ─► writ
 A chunk is read with the mentions of the earlier chunks of its document ("Curie" there may be
 "Marie Curie" here), so chunks are read in order, and what a chunk gives depends only on the
 document and the config: not on the batch, the process or the moment.
+
+A harvester that waits for somebody else, such as a model behind a network, reads chunks by
+themselves and many at once (`AheadHarvester`): documents are leased and begun ahead of their turn,
+and a chunk that fails is one failed row beside the others of its document.
 """
 
 from __future__ import annotations
@@ -23,21 +27,23 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from harvest.documents import Failure, Reading
-from harvest.errors import HarvestError
-from harvest.report import Progress, Report, Tally
+from harvest.errors import HarvestError, HarvestStop
+from harvest.report import Dropped, Progress, Report, Tally
 from kg.errors import KgError, RecordError
 from kg.records import Batch, Chunk, Config, Document, Mention, Task
 from kg.store.lease import new_owner
 from kg.store.protocol import GraphStore
 
-__all__ = ["Harvester", "harvest", "harvest_documents"]
+__all__ = ["AheadHarvester", "Harvester", "harvest", "harvest_documents"]
 
 #: Seconds that a lease lives without being renewed, which every write does. It only matters for
 #: an owner on another machine: a dead one on this machine is known at once.
 LEASE: Final = 120.0
+#: Seconds after which the leases of a harvester that waits are renewed.
+RENEW: Final = LEASE / 4
 #: A long document is written after so many chunks or seconds, whichever comes first. More would be
 #: lost by a kill, less is slower.
 WRITE_CHUNKS: Final = 64
@@ -78,6 +84,32 @@ class Harvester(Protocol):
         ...
 
 
+@runtime_checkable
+class AheadHarvester(Harvester, Protocol):
+    """A harvester that reads every chunk by itself and has many under way at once.
+
+    `extract` may raise `HarvestStop` as well: the harvest ends then, and goes on another time.
+    """
+
+    @property
+    def ahead(self) -> int:
+        """How many chunks should be under way."""
+        ...
+
+    @property
+    def dropped(self) -> Sequence[Dropped]:
+        """What was said and left out since it was made."""
+        ...
+
+    def start(self, document: Document, chunk: Chunk) -> None:
+        """Begin to read a chunk that will be extracted soon. Starting twice is allowed."""
+        ...
+
+    def ready(self, chunk: Chunk, *, seconds: float) -> bool:
+        """Wait for a started chunk, at most some seconds; say whether `extract` would not wait."""
+        ...
+
+
 def harvest(
     graph: GraphStore,
     paths: Sequence[str | PathLike[str]],
@@ -108,6 +140,8 @@ def harvest(
         InputError: if the paths make no sense as a whole. Single files never raise; they are
             rows of the report.
         StoreError: if the store fails; what was written stays.
+        HarvestStop: if going on makes no sense (a budget, a refused key), after the chunks read so
+            far are written; carries the report.
         KeyboardInterrupt: after the chunks read so far are written.
     """
     reading = Reading(paths, root=root)
@@ -154,10 +188,17 @@ def harvest_documents(
             else:
                 job.take(row)
             show()
+        while job.begun:
+            job.go_on()
+            show()
         while job.deferred:
             if not job.revisit():
                 time.sleep(POLL)
             show()
+    except HarvestStop as stop:
+        job.release()
+        stop.report = job.finish()
+        raise
     except KeyboardInterrupt:
         job.release()
         job.finish()
@@ -190,6 +231,15 @@ class _Work:
     unread: list[Chunk] = field(default_factory=list)
     #: Mentions of the written chunks that have been looked up, in order.
     known: list[Mention] = field(default_factory=list)
+    #: Ids of chunks that could not be read.
+    failed: set[str] = field(default_factory=set)
+    #: Number of chunks that were begun ahead of the document's turn.
+    under_way: int = 0
+
+    @property
+    def open(self) -> list[Chunk]:
+        """The chunks that are neither written nor failed."""
+        return [c for c in self.chunks if c.id not in self.written and c.id not in self.failed]
 
 
 class _Job:
@@ -205,9 +255,13 @@ class _Job:
         self.config = harvester.config
         self.run = graph.begin_run(self.config).id
         self.tally = Tally(self.config, harvester.report)
+        self.ahead = harvester if isinstance(harvester, AheadHarvester) else None
+        #: Documents begun ahead of their turn, and those that others are working on.
+        self.begun: deque[_Work] = deque()
         self.deferred: deque[_Work] = deque()
-        #: Tasks that are leased to us, by chunk.
+        #: Tasks that are leased to us, by chunk, and when they were leased last.
         self.leased: dict[str, Task] = {}
+        self.renewed = time.monotonic()
 
     def take(self, document: Document) -> None:
         """Harvest a document as far as nobody else is working on it."""
@@ -219,10 +273,22 @@ class _Job:
         work = _Work(document, chunks)
         if not chunks:  # nothing to read in it, but it still takes the place of an older text
             self.graph.write(Batch(documents=(document,)), run=self.run)
-        if not self._advance(work):
-            self.deferred.append(work)
+        self.begun.append(work)
+        if self.ahead is not None:
+            for chunk in self._open_chunks(work):
+                self.ahead.start(document, chunk)
+                work.under_way += 1
+        most = 0 if self.ahead is None else self.ahead.ahead
+        while sum(work.under_way for work in self.begun) > most or len(self.begun) > most:
+            self.go_on()
         # Looking at one of the others now and then keeps few whole documents waiting in memory.
         self.revisit(1)
+
+    def go_on(self) -> None:
+        """Harvest the document that was begun first as far as nobody else is working on it."""
+        work = self.begun.popleft()
+        if not self._advance(work):
+            self.deferred.append(work)
 
     def revisit(self, most: int | None = None) -> bool:
         """Look again at documents that were busy; say whether one of them is done with."""
@@ -236,15 +302,17 @@ class _Job:
                 self.deferred.append(work)
         return progress
 
-    def release(self) -> None:
-        """Give back all leases, so that nobody has to wait until they run out."""
-        if self.leased:
-            self.graph.claim(list(self.leased.values()), owner=self.owner, ttl=0.0)
-            self.leased.clear()
+    def release(self, chunks: Sequence[Chunk] | None = None) -> None:
+        """Give back the leases of some chunks or of all, so that nobody waits for them to end."""
+        ids = [*self.leased] if chunks is None else [chunk.id for chunk in chunks]
+        tasks = [self.leased.pop(id) for id in ids if id in self.leased]
+        if tasks:
+            self.graph.claim(tasks, owner=self.owner, ttl=0.0)
 
     def finish(self) -> Report:
         """Write the end of the run and return its report."""
-        report = self.tally.report(self.run, self.harvester.report)
+        dropped = () if self.ahead is None else tuple(self.ahead.dropped)
+        report = self.tally.report(self.run, self.harvester.report, dropped)
         self.graph.finish_run(self.run, report.counts())
         return report
 
@@ -254,16 +322,19 @@ class _Job:
         Whoever holds the first open chunk of a document can go on with it, so no two harvests
         wait for each other.
         """
-        while len(work.written) < len(work.chunks):
+        while work.open:
             free = self._open_chunks(work)
             if free:
-                if not self._read(work, free):
-                    self.release()
-                    return True
-            elif len(work.written) < len(work.chunks):
+                self._read(work, free)
+                if work.failed and self.ahead is None:
+                    break  # later chunks would miss what this one knows
+            elif work.open:
                 return False
+        self.release(work.chunks)
         if work.earlier:
             self.graph.adopt(work.earlier, run=self.run)
+        if work.failed:
+            return True
         removed = 0
         if not self.keep_old:
             removed = self.graph.supersede(work.document.id, self.config.id).documents
@@ -272,7 +343,7 @@ class _Job:
 
     def _open_chunks(self, work: _Work) -> list[Chunk]:
         """Lease what is open; return the chunks to read next, all before the first busy one."""
-        chunks = [chunk for chunk in work.chunks if chunk.id not in work.written]
+        chunks = work.open
         tasks = [Task(chunk.id, self.config.id) for chunk in chunks]
         claim = self.graph.claim(tasks, owner=self.owner, ttl=LEASE)
         self.leased.update((task.chunk, task) for task in claim.granted)
@@ -290,35 +361,56 @@ class _Job:
                 break
         return free
 
-    def _read(self, work: _Work, chunks: Sequence[Chunk]) -> bool:
-        """Read some chunks and write them; say whether none of them failed."""
+    def _read(self, work: _Work, chunks: Sequence[Chunk]) -> None:
+        """Read some chunks and write them; those that cannot be read are rows of the report."""
         started = time.monotonic()
         for chunk in work.unread:
             work.known += self._stored_mentions(chunk)
         work.unread.clear()
         found: list[tuple[Chunk, Batch]] = []
-        failure: tuple[KgError, str] | None = None
-        chunk = chunks[0]
         try:
             for chunk in chunks:
-                batch = self.harvester.extract(work.document, chunk, known=work.known)
+                try:
+                    batch = self._extract(work, chunk)
+                except HarvestStop:
+                    raise
+                except (HarvestError, RecordError) as error:
+                    self._fail(work, [chunk], error)
+                    if self.ahead is None:
+                        break
+                    continue
                 found.append((chunk, batch))
                 work.known += batch.mentions
                 if len(found) == WRITE_CHUNKS or time.monotonic() - started > WRITE_SECONDS:
                     break
-        except (HarvestError, RecordError) as error:
-            failure = error, work.document.text[chunk.start : chunk.end]
-        except KeyboardInterrupt:
+        except (HarvestStop, KeyboardInterrupt):
             self._write(work, found)
             raise
         try:
             self._write(work, found)
         except RecordError as error:
             # The harvester broke the contract of records, and nothing of this part was written.
-            failure = error, work.document.text[found[0][0].start : found[-1][0].end]
-        if failure is not None:
-            self.tally.fail(work.document, *failure)
-        return failure is None
+            self._fail(work, [chunk for chunk, _ in found], error)
+
+    def _extract(self, work: _Work, chunk: Chunk) -> Batch:
+        """Read a chunk; while it is waited for, the leases are kept alive."""
+        if self.ahead is not None:
+            self.ahead.start(work.document, chunk)
+            while not self.ahead.ready(chunk, seconds=RENEW):
+                self._renew()
+            self._renew()
+        return self.harvester.extract(work.document, chunk, known=work.known)
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        if now - self.renewed > RENEW:
+            self.graph.claim(list(self.leased.values()), owner=self.owner, ttl=LEASE)
+            self.renewed = now
+
+    def _fail(self, work: _Work, chunks: Sequence[Chunk], error: KgError) -> None:
+        work.failed.update(chunk.id for chunk in chunks)
+        text = work.document.text[chunks[0].start : chunks[-1].end]
+        self.tally.fail(work.document, error, text)
 
     def _stored_mentions(self, chunk: Chunk) -> list[Mention]:
         mentions = self.graph.written("mention", chunk=chunk.id, config=self.config.id)

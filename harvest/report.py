@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -13,7 +13,7 @@ from harvest.documents import Failure
 from kg.errors import KgError
 from kg.records import Batch, Config, Document
 
-__all__ = ["Progress", "Report", "Tally"]
+__all__ = ["Dropped", "Progress", "Report", "Tally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,17 @@ class Progress:
     bytes_read: int
     bytes_total: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Something that was said of a document and left out, as a row of the report."""
+
+    #: The document's uri.
+    path: str
+    #: One word; `dropped_REASON` counts it among the harvester's figures.
+    reason: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,8 @@ class Report:
     harvester: Mapping[str, int] = field(default_factory=dict)
     #: One row for each input that failed or was skipped, in order.
     failures: tuple[Failure, ...] = ()
+    #: What a harvester was told and left out; the text extractor counts such things only.
+    dropped: tuple[Dropped, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -124,8 +137,12 @@ class Report:
                     "hint": failure.hint,
                     "skipped": failure.skipped,
                     "text": failure.text,
+                    "answer": failure.answer,
                 }
                 for failure in self.failures
+            ],
+            "dropped": [
+                {"path": row.path, "reason": row.reason, "text": row.text} for row in self.dropped
             ],
             "seconds": round(self.seconds, 3),
             "sentences_per_second": round(self.sentences_per_second, 1),
@@ -170,13 +187,14 @@ class Tally:
         self._unchanged += unchanged
 
     def fail(self, document: Document, error: KgError, text: str) -> None:
-        """Keep a document that a harvester could not read, with the text that it failed on."""
+        """Keep what a harvester could not read: the document, the text and what was said of it."""
         self.failures.append(
             Failure(
                 document.uri,
                 " ".join(str(error).split()),
-                "the other documents went on; harvest again to try this one again",
+                "the rest went on; harvest again to try this again",
                 text=text,
+                answer=getattr(error, "answer", ""),
             )
         )
 
@@ -195,7 +213,9 @@ class Tally:
             seconds=time.monotonic() - self._started,
         )
 
-    def report(self, run: str, harvester: Mapping[str, int]) -> Report:
+    def report(
+        self, run: str, harvester: Mapping[str, int], dropped: Sequence[Dropped] = ()
+    ) -> Report:
         """Return the account so far; `harvester` is what the harvester has counted by now."""
         return Report(
             run=run,
@@ -211,6 +231,7 @@ class Tally:
             relations=dict(sorted(self._relations.items(), key=lambda item: (-item[1], item[0]))),
             harvester=dict(harvester),
             failures=tuple(self.failures),
+            dropped=tuple(dropped),
             seconds=time.monotonic() - self._started,
         )
 

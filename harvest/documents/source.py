@@ -43,6 +43,8 @@ class Failure:
     skipped: bool = False
     #: The text that a harvester could not read, "" if no text was reached.
     text: str = ""
+    #: What a language model said of it instead of an answer.
+    answer: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}; {self.hint}"

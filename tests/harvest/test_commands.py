@@ -113,7 +113,8 @@ def test_nothing_to_read_makes_no_graph(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["{kg}", "{docs}", "--with", "llm"], 2, "--with llm is not there yet"),
+        (["{kg}", "{docs}", "--with", "llm"], 2, "a language model must be named: give --model"),
+        (["{kg}", "{docs}", "--model", "m"], 2, "--model is for --with llm"),
         (["{kg}", "{docs}", "--with", "magic"], 2, "magic"),
         (["{kg}", "{docs}", "--root", "{kg}"], 2, "does not lie below the root"),
         (["{kg}", "{docs}", "--limit", "0"], 2, "limit"),
