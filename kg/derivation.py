@@ -23,8 +23,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from math import prod
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ from kg.records import (
 __all__ = [
     "Derivation",
     "Naming",
+    "RelationMap",
     "Stated",
     "Statement",
     "derive",
@@ -54,6 +56,7 @@ __all__ = [
     "predicted_only",
     "resolve",
     "statement_key",
+    "tally",
 ]
 
 
@@ -119,6 +122,10 @@ class Statement(NamedTuple):
         )
 
 
+#: Independent source, score and predicate of one piece of evidence that supports a triple.
+type Vote = tuple[int, float, str]
+
+
 class Stated(NamedTuple):
     """Where a piece of evidence points: the id of its triple and that triple's head."""
 
@@ -162,6 +169,11 @@ def fuse(scores: Iterable[float]) -> float:
     """
     # Sorted, because floating-point products depend on the order of their factors.
     return round(1.0 - prod(1.0 - min(max(s, 0.01), 0.99) for s in sorted(scores)), 6)
+
+
+@lru_cache(maxsize=10_001)  # scores have four decimals
+def _alone(score: float) -> float:
+    return fuse((score,))
 
 
 def derive(
@@ -273,7 +285,18 @@ def derive_entities(
     return {id: _entity(id, group, configs) for id, group in by_entity.items()}
 
 
-def _entity(id: str, namings: Collection[Naming], configs: Mapping[str, Config]) -> Entity:
+def _entity(id: str, namings: Sequence[Naming], configs: Mapping[str, Config]) -> Entity:
+    if len(namings) == 1:  # most entities of a large graph; one voice needs no vote
+        (only,) = namings
+        return Entity(
+            id=id,
+            name=only.name or id,
+            types=_ancestors(only.type, configs.get(only.config)),
+            aliases=(only.surface,) if only.surface != only.name else (),
+            description=only.description,
+            iri=only.iri,
+            props=json.loads(only.props) if only.props else {},
+        )
     name = _vote((naming.name, naming.times) for naming in namings)
     surfaces = {naming.name for naming in namings} | {naming.surface for naming in namings}
     type = _vote((naming.type, naming.times) for naming in namings if naming.type)
@@ -322,7 +345,7 @@ def _ancestors(type: str | None, config: Config | None) -> tuple[str, ...]:
     return tuple(chain)
 
 
-class _RelationMap:
+class RelationMap:
     """Looks raw phrases up in the relation map.
 
     Of contradicting rows one that a schema declared holds, and else the smallest.
@@ -380,14 +403,13 @@ def derive_triples(
     and `canonical` both ends of each statement (an end that is missing stands for itself).
     """
     configs = configs or {}
-    relations = _RelationMap(relation_names)
+    relations = RelationMap(relation_names)
     hedged_counts = {
         id: bool(config.parameters.get("include_hedged")) for id, config in configs.items()
     }
     ends: dict[str, tuple[str, str, str]] = {}
     stated: dict[str, Stated] = {}
-    best: dict[str, dict[int, float]] = defaultdict(dict)
-    predicates: dict[str, list[str]] = defaultdict(list)
+    votes: dict[str, list[Vote]] = defaultdict(list)
     ids: dict[tuple[str, str, str], str] = {}
     for statement in statements:
         head = canonical.get(statement.head, statement.head)
@@ -400,21 +422,29 @@ def derive_triples(
         if statement.hedged and not hedged_counts.get(statement.config, False):
             continue
         ends[id] = key
-        scores = best[id]
-        scores[statement.source] = max(scores.get(statement.source, 0.0), statement.score)
-        predicates[id].append(relations.look_up(statement.relation)[1])
-    triples = {
-        id: Triple(
-            head=head,
-            relation=relation,
-            tail=tail,
-            predicate=_vote((predicate, 1) for predicate in predicates[id]) or relation,
-            score=fuse(best[id].values()),
-            support=len(best[id]),
-        )
-        for id, (head, relation, tail) in ends.items()
-    }
+        predicate = relations.look_up(statement.relation)[1]
+        votes[id].append((statement.source, statement.score, predicate))
+    triples = {id: Triple(*key, *tally(votes[id])) for id, key in ends.items()}
     return triples, stated
+
+
+def tally(votes: Sequence[Vote]) -> tuple[str, float, int]:
+    """Return predicate, score and support of a triple from all evidence that supports it.
+
+    Args:
+        votes: (independent source, score, predicate) of each piece, at least one.
+
+    >>> tally([(1, 0.5, "born in"), (1, 0.4, "born in"), (2, 0.5, "native of")])
+    ('born in', 0.75, 2)
+    """
+    if len(votes) == 1:
+        ((_, score, predicate),) = votes
+        return predicate, _alone(score), 1
+    best: dict[int, float] = {}
+    for source, score, _ in votes:
+        best[source] = max(best.get(source, 0.0), score)
+    predicate = _vote((predicate, 1) for *_, predicate in votes) or ""
+    return predicate, fuse(best.values()), len(best)
 
 
 def statement_key(
@@ -426,14 +456,14 @@ def statement_key(
     >>> statement_key("e_warsaw", "birthplace of", "e_curie", rows)
     ('e_curie', 'BORN_IN', 'e_warsaw')
     """
-    return _RelationMap(relation_names).ends(head, phrase, tail)
+    return RelationMap(relation_names).ends(head, phrase, tail)
 
 
 def predicted_only(
     predictions: Iterable[Prediction],
     canonical: Mapping[str, str],
-    entities: Collection[str],
-    triples: Collection[str],
+    entities: Container[str],
+    triples: Container[str],
     relation_names: Iterable[RelationName],
 ) -> list[Prediction]:
     """Return predictions between existing ends that no evidence supports, best score first.
@@ -447,7 +477,7 @@ def predicted_only(
         triples: ids of the triples that evidence supports.
         relation_names: the relation map.
     """
-    relations = _RelationMap(relation_names)
+    relations = RelationMap(relation_names)
     found: dict[str, Prediction] = {}
     for prediction in predictions:
         head = canonical.get(prediction.head, prediction.head)

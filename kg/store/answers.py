@@ -35,7 +35,6 @@ RELATION_COUNTS: Final = (
     "MATCH (:Entity)-[r]->() WHERE r.support IS NOT NULL RETURN type(r), count(*)"
 )
 TYPE_LISTS: Final = "MATCH (e:Entity) RETURN e.types, count(*)"
-EVIDENCE_OF_TRIPLE: Final = "MATCH ()-[s:STATES]->() WHERE s.triple_id = $id RETURN s.id"
 
 
 class DerivedAnswers(ABC):
@@ -60,13 +59,12 @@ class DerivedAnswers(ABC):
         found: Entity | Literal | Triple | None = None
         if id.startswith("e_"):
             found = self._entity(ENTITY, id) or self._entity(ENTITY, self._merged(id))
-            found = found or self._entity(self.entity_of_raw_query, id)
+            found = found or self._entity_of_raw(id)
         elif id.startswith("l_"):
             rows = self._query(LITERAL, {"id": id})
             found = shape.literal_from(rows[0][0].properties) if rows else None
         elif id.startswith("t_"):
-            rows = self._query(self.triple_query, {"id": id})
-            found = Triple(*rows[0]) if rows else None
+            found = self._triple(id)
         if found is None:
             raise NotFound(
                 f"no entity, literal or triple {id!r} in this graph: search for its name, or list "
@@ -77,6 +75,13 @@ class DerivedAnswers(ABC):
     def _entity(self, cypher: LiteralString, id: str) -> Entity | None:
         rows = self._query(cypher, {"id": id})
         return shape.entity_from(rows[0][0].properties) if rows else None
+
+    def _entity_of_raw(self, id: str) -> Entity | None:
+        return self._entity(self.entity_of_raw_query, id)
+
+    def _triple(self, id: str) -> Triple | None:
+        rows = self._query(self.triple_query, {"id": id})
+        return Triple(*rows[0]) if rows else None
 
     def _merged(self, id: str) -> str:
         merges: Iterator[Merge] = self.written("merge")
@@ -91,9 +96,6 @@ class DerivedAnswers(ABC):
         if kind == "triple":
             return (Triple(*row[:-1]) for row in self._query(TRIPLES))
         raise KgError(f"no derived records of kind {kind!r}; there are entity, literal, triple")
-
-    def _evidence_of(self, triple: str) -> list[str]:
-        return sorted(row[0] for row in self._query(EVIDENCE_OF_TRIPLE, {"id": triple}))
 
     def _relation_counts(self) -> dict[str, int]:
         return _commonest_first(dict(self._query(RELATION_COUNTS)))

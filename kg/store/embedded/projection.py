@@ -1,16 +1,18 @@
-"""The projection: an immutable Grafeo snapshot, derived from the record, that answers Cypher.
+"""The projections: immutable Grafeo snapshots, derived from the record, that answer Cypher.
 
-A snapshot is named by the change counter that it was derived from and lies beside its checksum:
+A snapshot is named by the change counter that it was derived from and lies beside its seal:
 
 ```
-my.kg/projection-42.grafeo
-my.kg/projection-42.grafeo.sum      hex blake2b of the file, format, engine version
+my.kg/projection-42.grafeo       the facts: entities, literals, triples, predictions
+my.kg/projection-42.basis        what they were derived from (`kg.store.embedded.basis`)
+my.kg/projection-42.grafeo.sum   hex blake2b of both, shape, engine version
+my.kg/sources-42.grafeo (.sum)   the facts and where they come from, made when a question asks
 ```
 
-Writers never touch it. A reader takes the newest snapshot if its counter is the record's and its
-checksum holds; otherwise it derives a new one, in a file of its own that is renamed into place,
-so that other readers keep theirs. Whatever is damaged, missing or of another version is derived
-again: the record is the truth.
+Writers never touch them. A reader takes the newest snapshot if its counter is the record's and its
+seal holds. One that is behind is copied, brought up to date and renamed into place, so that other
+readers keep theirs; where too much has changed, or where it is damaged, missing or of another
+version, the facts are derived again: the record is the truth.
 """
 
 from __future__ import annotations
@@ -18,189 +20,222 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 
 from grafeo import GrafeoDB, GrafeoError
 from grafeo import __version__ as ENGINE_VERSION  # noqa: N812 - a constant
 
-from kg.derivation import Derivation, derive
-from kg.records import Config
-from kg.store import shape
-from kg.store.embedded import reading
+from kg.store.embedded.basis import Basis
+from kg.store.embedded.deriving import Sight
+from kg.store.embedded.facts import fill_facts
+from kg.store.embedded.filling import Filler, collector_held
+from kg.store.embedded.patching import apply, changes
 from kg.store.embedded.record import Record
+from kg.store.embedded.sources import fill_sources
 
-__all__ = ["ENGINE_VERSION", "open_projection"]
+__all__ = ["ENGINE_VERSION", "Projection", "Scope", "open_projection"]
 
 log = logging.getLogger(__name__)
 
 #: Changes when the derived graph or its shape changes, so that old snapshots are derived again.
-SHAPE: Final = 1
-_NAME: Final = re.compile(r"projection-(\d+)\.grafeo(\.sum)?$")
+SHAPE: Final = 2
+#: Properties of nodes that questions look up.
+INDEXED: Final = ("id", "name")
+_NAME: Final = re.compile(r"(projection|sources)-(\d+)\.(grafeo|basis|grafeo\.sum)")
+
+#: What a projection holds: the facts alone, or also where they come from.
+type Scope = Literal["facts", "sources"]
 
 
-def open_projection(record: Record, folder: Path | None) -> tuple[GrafeoDB, int]:
-    """Return an engine that holds the record's present state, and the counter of that state.
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """An engine that holds one state of the record."""
+
+    engine: GrafeoDB
+    basis: Basis
+    #: The change counter of that state.
+    counter: int
+    scope: Scope
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.engine.close()
+
+
+def open_projection(record: Record, folder: Path | None, scope: Scope) -> Projection:
+    """Return a projection of the record's present state.
 
     The engine is read-only when it comes from a snapshot. Without a folder, or where the folder
     may not be written, the projection lives in memory.
     """
     if folder is None:
-        return _build(record)
+        return _build(record, scope)
     counter = record.counter
-    found = _open_snapshot(folder, counter)
-    if found is not None:
-        return found, counter
-    engine, counter = _build(record)
-    if not os.access(folder, os.W_OK):
-        return engine, counter
-    _save(engine, folder, counter)
-    engine.close()
-    saved = _open_snapshot(folder, counter)
+    if not _whole(folder, counter, scope):
+        if not os.access(folder, os.W_OK):
+            return _build(record, scope)
+        with collector_held(), record.snapshot():
+            counter = record.counter
+            _write(folder, counter, scope, Sight(record))
     # Only a disk that loses what was just written leaves nothing here.
-    return (saved, counter) if saved is not None else _build(record)
+    return _open(folder, counter, scope) or _build(record, scope)
 
 
-def _path(folder: Path, counter: int) -> Path:
-    return folder / f"projection-{counter}.grafeo"
-
-
-def _open_snapshot(folder: Path, counter: int) -> GrafeoDB | None:
-    path = _path(folder, counter)
-    seal = path.with_name(path.name + ".sum")
-    try:
-        expected = seal.read_text(encoding="utf-8")
-        sound = expected == _seal(path)
-    except FileNotFoundError:
-        if path.exists():
-            log.warning("%s has no checksum: derived again from the record", path.name)
-        return None
-    except (OSError, UnicodeDecodeError):
-        sound = False
-    if sound:
-        try:
-            return GrafeoDB.open_read_only(str(path))
-        except (GrafeoError, RuntimeError, OSError) as error:
-            log.warning("%s does not open (%s): derived again from the record", path.name, error)
-            return None
-    log.warning("%s is damaged or of another version: derived again from the record", path.name)
-    return None
-
-
-def _seal(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = file_digest(file, lambda: blake2b(digest_size=20)).hexdigest()
-    return f"{digest} shape {SHAPE} grafeo {ENGINE_VERSION}\n"
-
-
-def _save(engine: GrafeoDB, folder: Path, counter: int) -> None:
-    """Write a snapshot beside its place, seal it, rename both; then drop older snapshots."""
-    path = _path(folder, counter)
-    draft = folder / f".projection-{counter}-{os.getpid()}.grafeo"
-    draft.unlink(missing_ok=True)
-    engine.save(str(draft))
-    seal = draft.with_suffix(".sum")
-    seal.write_text(_seal(draft), encoding="utf-8")
-    # A reader between the two renames sees a checksum that does not hold, and derives again.
-    draft.replace(path)
-    seal.replace(path.with_name(path.name + ".sum"))
-    for other in folder.iterdir():
-        match = _NAME.fullmatch(other.name)
-        if match and int(match[1]) < counter:
-            other.unlink(missing_ok=True)
-
-
-def _build(record: Record) -> tuple[GrafeoDB, int]:
-    """Derive the whole graph in memory, from one consistent state of the record."""
+def _build(record: Record, scope: Scope) -> Projection:
+    """Derive everything in memory, from one consistent state of the record."""
     engine = GrafeoDB()
-    with record.snapshot():
-        counter = record.counter
-        configs = {config.id: config for config in reading.written(record, "config", {})}
-        graph = derive(
-            reading.namings(record),
-            reading.statements(record),
-            merges=reading.written(record, "merge", {}),
-            relation_names=reading.written(record, "relation_name", {}),
-            configs=configs,
-            predictions=reading.written(record, "prediction", {}),
-        )
-        builder = _Builder(engine)
-        builder.entities(graph)
-        builder.nodes("Literal", map(shape.literal_properties, reading.literals(record)))
-        builder.nodes(
-            "Document", map(shape.document_properties, reading.written(record, "document", {}))
-        )
-        builder.chunks(record)
-        builder.sources(record, graph, configs)
-        builder.links(graph)
-    builder.finish()
-    return engine, counter
+    with collector_held(), record.snapshot():
+        sight = Sight(record)
+        with Filler(engine) as filler:
+            basis = fill_facts(filler, sight)
+            if scope == "sources":
+                fill_sources(filler, sight)
+        for property in INDEXED:
+            engine.create_property_index(property)
+        return Projection(engine, basis, record.counter, scope)
 
 
-class _Builder:
-    """Collects nodes and edges; the engine takes them in large batches."""
+def _write(folder: Path, counter: int, scope: Scope, sight: Sight) -> None:
+    """Write those snapshots of a counter that are missing."""
+    there = _is_sound(folder, counter, "facts", quiet=True)
+    if not there and not _bring_up_to_date(folder, counter, sight):
+        _derive(folder, counter, sight)
+    if scope == "sources":
+        _add_sources(folder, counter, sight)
 
-    def __init__(self, engine: GrafeoDB) -> None:
-        self.engine = engine
-        self.node: dict[str, int] = {}
-        self.edges: list[tuple[int, int, str, dict[str, Any]]] = []
 
-    def nodes(self, labels: str | list[str], rows: Iterable[Mapping[str, Any]]) -> None:
-        properties = [dict(row) for row in rows]
-        if properties:
-            made = self.engine.batch_create_nodes_with_props(labels, properties)
-            self.node.update(zip((row["id"] for row in properties), made, strict=True))
+def _bring_up_to_date(folder: Path, counter: int, sight: Sight) -> bool:
+    """Write the facts of a counter out of an older snapshot; False if there is no cheap way."""
+    older = max((n for n in _snapshots(folder, "facts") if n < counter), default=None)
+    if older is None or not _is_sound(folder, older, "facts"):
+        return False
+    change = changes(Basis.load(_basis_of(_path(folder, older, "facts"))), sight)
+    if change is None:
+        return False
+    with _draft(folder, counter, "facts") as draft:
+        shutil.copyfile(_path(folder, older, "facts"), draft)
+        engine = GrafeoDB(str(draft))
+        basis = apply(change, engine, sight)
+        engine.close()
+        basis.save(_basis_of(draft))
+    return True
 
-    def entities(self, graph: Derivation) -> None:
-        groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-        for id in sorted(graph.entities):
-            entity = graph.entities[id]
-            groups[shape.entity_labels(entity)].append(shape.entity_properties(entity))
-        for labels, rows in groups.items():
-            self.nodes(list(labels), rows)
 
-    def chunks(self, record: Record) -> None:
-        chunks = list(reading.written(record, "chunk", {}))
-        self.nodes("Chunk", map(shape.chunk_properties, chunks))
-        for chunk in chunks:
-            self.edge(chunk.id, chunk.document, "FROM_DOCUMENT", {})
+def _derive(folder: Path, counter: int, sight: Sight) -> None:
+    """Write the facts of a counter."""
+    engine = GrafeoDB()
+    with Filler(engine) as filler:
+        basis = fill_facts(filler, sight)
+    for property in INDEXED:
+        engine.create_property_index(property)
+    with _draft(folder, counter, "facts") as draft:
+        engine.save(str(draft))
+        basis.save(_basis_of(draft))
+    engine.close()
 
-    def sources(self, record: Record, graph: Derivation, configs: Mapping[str, Config]) -> None:
-        """Add what chunks and models state and mention."""
 
-        def source(chunk: str | None, config: str) -> str:
-            if chunk is None and config not in self.node:
-                self.nodes("Model", [shape.model_properties(configs[config])])
-            return chunk or config
+def _add_sources(folder: Path, counter: int, sight: Sight) -> None:
+    """Write the facts of a counter together with where they come from."""
+    with _draft(folder, counter, "sources") as draft:
+        shutil.copyfile(_path(folder, counter, "facts"), draft)
+        engine = GrafeoDB(str(draft))
+        with Filler(engine) as filler:
+            fill_sources(filler, sight)
+        engine.close()
 
-        for mention in reading.written(record, "mention", {}):
-            origin = source(mention.chunk, mention.config)
-            entity = graph.canonical[mention.entity]
-            self.edge(origin, entity, "MENTIONS", shape.mentions_properties(mention))
-        for evidence in reading.written(record, "evidence", {}):
-            origin = source(evidence.chunk, evidence.config)
-            stated = graph.stated[evidence.id]
-            config = configs[evidence.config]
-            properties = shape.states_properties(evidence, stated.triple, config)
-            self.edge(origin, stated.head, "STATES", properties)
 
-    def links(self, graph: Derivation) -> None:
-        for triple in graph.triples.values():
-            self.edge(triple.head, triple.tail, triple.relation, shape.triple_properties(triple))
-        for prediction in graph.predicted:
-            head = graph.canonical.get(prediction.head, prediction.head)
-            tail = graph.canonical.get(prediction.tail, prediction.tail)
-            if tail in self.node:
-                self.edge(head, tail, "PREDICTED", shape.predicted_properties(prediction))
+def _path(folder: Path, counter: int, scope: Scope) -> Path:
+    name = "projection" if scope == "facts" else "sources"
+    return folder / f"{name}-{counter}.grafeo"
 
-    def edge(self, source: str, target: str, type: str, properties: dict[str, Any]) -> None:
-        self.edges.append((self.node[source], self.node[target], type, properties))
 
-    def finish(self) -> None:
-        if self.edges:
-            self.engine.batch_create_edges(self.edges)
-        for property in ("id", "name"):
-            self.engine.create_property_index(property)
+def _basis_of(snapshot: Path) -> Path:
+    return snapshot.with_suffix(".basis")
+
+
+def _seal_of(snapshot: Path) -> Path:
+    return snapshot.with_name(snapshot.name + ".sum")
+
+
+def _snapshots(folder: Path, scope: Scope) -> Iterator[int]:
+    for path in folder.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match and path == _path(folder, int(match[2]), scope):
+            yield int(match[2])
+
+
+def _open(folder: Path, counter: int, scope: Scope) -> Projection | None:
+    path = _path(folder, counter, scope)
+    try:
+        basis = Basis.load(_basis_of(_path(folder, counter, "facts")))
+        return Projection(GrafeoDB.open_read_only(str(path)), basis, counter, scope)
+    except (GrafeoError, RuntimeError, OSError) as error:
+        log.warning("%s does not open (%s): derived again from the record", path.name, error)
+        return None
+
+
+def _whole(folder: Path, counter: int, scope: Scope) -> bool:
+    """Return whether all files that a question needs are there and sound."""
+    return _is_sound(folder, counter, "facts") and (
+        scope == "facts" or _is_sound(folder, counter, scope)
+    )
+
+
+def _is_sound(folder: Path, counter: int, scope: Scope, *, quiet: bool = False) -> bool:
+    """Return whether a snapshot is there and its seal holds; damage is told unless `quiet`."""
+    path = _path(folder, counter, scope)
+    problem = "is damaged or of another version"
+    try:
+        if _seal_of(path).read_text(encoding="utf-8") == _seal(path, scope):
+            return True
+    except FileNotFoundError:
+        if not path.exists():
+            return False
+        problem = "has lost a file beside it"
+    except (OSError, UnicodeDecodeError):
+        pass
+    if not quiet:
+        log.warning("%s %s: derived again from the record", path.name, problem)
+    return False
+
+
+def _seal(path: Path, scope: Scope) -> str:
+    digests = []
+    for part in (path, _basis_of(path)) if scope == "facts" else (path,):
+        with part.open("rb") as file:
+            digests.append(file_digest(file, lambda: blake2b(digest_size=20)).hexdigest())
+    return f"{' '.join(digests)} shape {SHAPE} grafeo {ENGINE_VERSION}\n"
+
+
+@contextmanager
+def _draft(folder: Path, counter: int, scope: Scope) -> Iterator[Path]:
+    """Give the path of a draft; what is there in the end is sealed and takes its place.
+
+    Older snapshots go then. A reader between the renames sees a seal that does not hold, and
+    derives again.
+    """
+    path = _path(folder, counter, scope)
+    draft = folder / f".{path.stem}-{os.getpid()}.grafeo"
+    parts = [draft, _basis_of(draft), _seal_of(draft)]
+    for part in parts:
+        part.unlink(missing_ok=True)
+    try:
+        yield draft
+        _seal_of(draft).write_text(_seal(draft, scope), encoding="utf-8")
+        targets = [path, _basis_of(path), _seal_of(path)]
+        for part, target in zip(parts, targets, strict=True):
+            if part.exists():
+                part.replace(target)
+        for other in folder.iterdir():
+            match = _NAME.fullmatch(other.name)
+            if match and int(match[2]) < counter:
+                other.unlink(missing_ok=True)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)

@@ -1,14 +1,13 @@
-"""Reading the record: written records as they were written, and the views for derivation."""
+"""Reading the record: written records as they were written."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from kg.derivation import Naming, Statement
 from kg.records import (
     Chunk,
     Config,
@@ -27,7 +26,7 @@ from kg.records import (
 from kg.store.embedded.record import Record, blob, hex_id
 from kg.store.filters import check_filters
 
-__all__ = ["literals", "namings", "statements", "written"]
+__all__ = ["literals", "written"]
 
 
 #: Rows read at once of the kinds of which there are many.
@@ -233,8 +232,10 @@ _KINDS: Final[Mapping[str, _Kind]] = {
 }
 
 
-def written(record: Record, kind: str, where: Mapping[str, Any]) -> Iterator[Any]:
-    """Iterate over written records, see `GraphStore.written` (`triple=` is the store's part).
+def written(
+    record: Record, kind: str, where: Mapping[str, Any], *, keys: Sequence[int] | None = None
+) -> Iterator[Any]:
+    """Iterate over written records, see `GraphStore.written`; of evidence perhaps only `keys`.
 
     Raises:
         KgError: for a kind or filter that does not exist.
@@ -242,6 +243,9 @@ def written(record: Record, kind: str, where: Mapping[str, Any]) -> Iterator[Any
     spec = check_filters(_KINDS, kind, where)
     conditions = [spec.where[name] for name in where]
     values = [blob(value) if not _is_text(kind, name) else value for name, value in where.items()]
+    if keys is not None:
+        conditions.append("e.key IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(keys))
     rows: Iterable[tuple[Any, ...]]
     if conditions or not spec.page:
         sql = spec.select + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
@@ -280,45 +284,14 @@ def _is_text(kind: str, name: str) -> bool:
     return name in ("uri", "run") or (kind == "run" and name == "id")
 
 
-def namings(record: Record) -> Iterator[Naming]:
-    """Iterate over all ways in which mentions name raw entities, with how often."""
-    rows = record.execute(
-        "SELECT w.id, n.name, n.surface, n.type, n.iri, n.description, n.props, f.id, m.times "
-        "FROM (SELECT naming, count(*) times FROM mention GROUP BY naming) m "
-        "JOIN naming n ON n.key = m.naming JOIN raw w ON w.key = n.raw "
-        "JOIN config f ON f.key = n.config"
-    )
-    for raw, name, surface, type, iri, description, props, config, times in rows:
-        own = (name, surface, type, iri, description, props)
-        yield Naming(hex_id("e", raw), *own, hex_id("f", config), times)
-
-
-def statements(record: Record) -> Iterator[Statement]:
-    """Iterate over all evidence as derivation sees it."""
-    rows = record.execute(
-        "SELECT e.id, h.id, e.relation, t.id, l.id, e.score, e.source, e.negated, e.hedged, f.id "
-        "FROM evidence e JOIN raw h ON h.key = e.head LEFT JOIN raw t ON t.key = e.tail "
-        "LEFT JOIN literal l ON l.key = e.literal JOIN config f ON f.key = e.config"
-    )
-    for id, head, relation, tail, literal, score, source, negated, hedged, config in rows:
-        yield Statement(
-            hex_id("v", id),
-            hex_id("e", head),
-            relation,
-            hex_id("e", tail) if tail else hex_id("l", literal),
-            score,
-            source,
-            bool(negated),
-            bool(hedged),
-            hex_id("f", config),
-        )
-
-
-def literals(record: Record) -> Iterator[Literal]:
-    """Iterate over the literals that evidence refers to."""
-    rows = record.execute(
-        "SELECT l.lexical, l.datatype, l.lang FROM literal l "
-        "WHERE l.key IN (SELECT literal FROM evidence) ORDER BY l.id"
-    )
-    for lexical, datatype, lang in rows:
+def literals(record: Record, ids: Iterable[str] | None = None) -> Iterator[Literal]:
+    """Iterate over the literals that evidence refers to, all of them or these."""
+    select, parameters = "SELECT l.lexical, l.datatype, l.lang FROM literal l ", []
+    if ids is not None:
+        marks = [blob(id).hex() for id in ids]
+        select += "WHERE hex(l.id) IN (SELECT upper(value) FROM json_each(?)) "
+        parameters = [json.dumps(marks)]
+    else:
+        select += "WHERE l.key IN (SELECT literal FROM evidence) "
+    for lexical, datatype, lang in record.execute(f"{select}ORDER BY l.id", parameters):
         yield Literal(lexical, datatype, lang)

@@ -4,7 +4,8 @@ A graph is a folder, or nothing but memory:
 
 ```
 my.kg/record.sqlite           everything written (WAL)
-my.kg/projection-<n>.grafeo   immutable snapshot, derived again whenever it is not the newest
+my.kg/projection-<n>.grafeo   immutable snapshot of the facts, brought up to date when it is behind
+my.kg/sources-<n>.grafeo      the same with where they come from, made when a question asks for it
 my.kg/responses.sqlite, models/, index/     caches and models of the other packages
 ```
 """
@@ -15,17 +16,18 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
-from grafeo import GrafeoDB, GrafeoError
+from grafeo import GrafeoError
 
 from kg.errors import NotFound, QueryError, StoreError, StoreForeign
-from kg.records import Batch, Config, Run, Task
+from kg.records import Batch, Config, Entity, Run, Task, Triple
 from kg.store import guard
-from kg.store.answers import DerivedAnswers
+from kg.store.answers import ENTITY, DerivedAnswers
 from kg.store.embedded import reading, removing, writing
-from kg.store.embedded.projection import ENGINE_VERSION, open_projection
-from kg.store.embedded.record import Record
+from kg.store.embedded.projection import ENGINE_VERSION, Projection, Scope, open_projection
+from kg.store.embedded.record import Record, blob, hex_id
+from kg.store.embedded.scope import scope_of
 from kg.store.limits import out_of_time, within
 from kg.store.protocol import (
     Capabilities,
@@ -43,6 +45,10 @@ from kg.store.protocol import (
 __all__ = ["EmbeddedStore"]
 
 RECORD_NAME = "record.sqlite"
+TRIPLE_OF_HEAD: Final = (
+    "MATCH (h:Entity {id: $head})-[r]->(t) WHERE r.id = $id AND r.support IS NOT NULL "
+    "RETURN h.id, type(r), t.id, r.predicate, r.score, r.support"
+)
 
 
 class EmbeddedStore(DerivedAnswers):
@@ -64,8 +70,7 @@ class EmbeddedStore(DerivedAnswers):
         if folder is not None:
             _check_folder(folder, create)
         self._record = Record(folder / RECORD_NAME if folder else None, create=create)
-        self._engine: GrafeoDB | None = None
-        self._engine_counter = -1
+        self._projection: Projection | None = None
 
     @property
     def uri(self) -> str:
@@ -95,7 +100,7 @@ class EmbeddedStore(DerivedAnswers):
 
     def close(self) -> None:
         """Release files and memory."""
-        self._drop_engine()
+        self._drop()
         self._record.close()
 
     def begin_run(self, config: Config, *, run: str = "", started: str = "") -> Run:
@@ -135,11 +140,8 @@ class EmbeddedStore(DerivedAnswers):
         triple = where.pop("triple", None) if kind == "evidence" else None
         if triple is None:
             return reading.written(self._record, kind, where)
-        return (
-            evidence
-            for id in self._evidence_of(triple)
-            for evidence in reading.written(self._record, kind, {**where, "id": id})
-        )
+        keys = [posting.key for posting in self._caught_up("facts").basis.of(blob(triple))]
+        return reading.written(self._record, kind, where, keys=keys)
 
     def read(
         self,
@@ -149,9 +151,9 @@ class EmbeddedStore(DerivedAnswers):
         limits: Limits | None = None,
     ) -> Rows:
         """Answer a guarded, read-only Cypher statement."""
-        guard.check(cypher)
+        guard.check(cypher, parameters)
         bounds = limits or Limits()
-        columns, rows = self._run(cypher, parameters, bounds)
+        columns, rows = self._run(cypher, parameters, bounds, scope_of(cypher))
         plain = (tuple(map(_plain, row)) for row in rows)
         return Rows(columns, tuple(within(plain, bounds)))
 
@@ -180,13 +182,17 @@ class EmbeddedStore(DerivedAnswers):
     def _query(
         self, cypher: LiteralString, parameters: Mapping[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
-        _, rows = self._run(cypher, parameters, None)
+        _, rows = self._run(cypher, parameters, None, "facts")
         return [tuple(map(_plain, row)) for row in rows]
 
     def _run(
-        self, cypher: str, parameters: Mapping[str, Any] | None, limits: Limits | None
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] | None,
+        limits: Limits | None,
+        scope: Scope,
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        engine = self._caught_up()
+        engine = self._caught_up(scope).engine
         arguments = dict(parameters or {})
 
         def ask() -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
@@ -214,24 +220,36 @@ class EmbeddedStore(DerivedAnswers):
         try:
             answer = answers.get(timeout=limits.seconds)
         except Empty:
-            self._engine, self._engine_counter = None, -1
+            self._projection = None
             raise out_of_time(limits) from None
         if isinstance(answer, QueryError):
             raise answer
         return answer
 
-    def _caught_up(self) -> GrafeoDB:
-        """Return the engine, derived anew if something was written since."""
-        counter = self._record.counter
-        if self._engine is None or self._engine_counter != counter:
-            self._drop_engine()
-            self._engine, self._engine_counter = open_projection(self._record, self._folder)
-        return self._engine
+    def _entity_of_raw(self, id: str) -> Entity | None:
+        moved = self._caught_up("facts").basis.moved
+        return self._entity(ENTITY, moved[id]) if id in moved else None
 
-    def _drop_engine(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-        self._engine, self._engine_counter = None, -1
+    def _triple(self, id: str) -> Triple | None:
+        found = self._caught_up("facts").basis.of(blob(id))
+        # The triple hangs at a node that is found by its id, so that no edge is searched.
+        head = hex_id("e", found[0].head) if found else ""
+        rows = self._query(TRIPLE_OF_HEAD, {"head": head, "id": id})
+        return Triple(*rows[0]) if rows else None
+
+    def _caught_up(self, scope: Scope) -> Projection:
+        """Return a projection of the present state that holds at least what `scope` names."""
+        held = self._projection
+        present = held is not None and held.counter == self._record.counter
+        if held is None or not present or (scope == "sources" and held.scope == "facts"):
+            self._drop()
+            held = self._projection = open_projection(self._record, self._folder, scope)
+        return held
+
+    def _drop(self) -> None:
+        if self._projection is not None:
+            self._projection.close()
+        self._projection = None
 
 
 def _check_folder(folder: Path, create: bool) -> None:

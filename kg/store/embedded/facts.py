@@ -1,0 +1,101 @@
+"""The facts of a graph as nodes and edges: entities, literals, triples and predictions.
+
+Most questions need nothing else, and where each triple comes from is an edge for every piece of
+evidence and every mention: with them a projection takes three times as long to make and to open.
+So they are a projection of their own (`kg.store.embedded.sources`), made when a question asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
+
+from kg.records import Entity, RelationName
+from kg.store import shape
+from kg.store.embedded import reading
+from kg.store.embedded.basis import Basis, posting_row
+from kg.store.embedded.deriving import Fact, Sight, facts
+from kg.store.embedded.filling import Filler
+
+__all__ = [
+    "Supported",
+    "fact_properties",
+    "fill_entities",
+    "fill_facts",
+    "fill_predictions",
+    "relations_key",
+]
+
+
+def fill_facts(filler: Filler, sight: Sight) -> Basis:
+    """Fill an empty engine with the facts of a record and return what they were derived from."""
+    groups = sight.groups()
+    entities = sight.entities()
+    for head, _, tail in groups:
+        for id in (head, tail):
+            if id.startswith("e_") and id not in entities:
+                # No mention names it (any more): it exists, and its id is all there is to show.
+                entities[id] = Entity(id=id, name=id)
+    fill_entities(filler, entities)
+    filler.nodes("Literal", map(shape.literal_properties, reading.literals(sight.record)))
+    postings = []
+    for digest, ends, fact in facts(groups):
+        if fact is not None:
+            filler.edge(ends[0], ends[2], ends[1], fact_properties(fact))
+        source = bytes.fromhex(ends[0][2:])
+        for key, vote in groups[ends]:
+            postings.append(posting_row(digest, source, key, supports=vote is not None))
+    postings.sort()
+    moved = {raw: id for raw, id in sight.canonical.items() if raw != id}
+    basis = Basis(sight.counts, moved, relations_key(sight.relation_names), b"".join(postings))
+    fill_predictions(filler, sight, basis, entities)
+    return basis
+
+
+def fill_entities(filler: Filler, entities: Mapping[str, Entity]) -> None:
+    """Make the nodes of entities, those of equal labels at once."""
+    labelled: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for id in sorted(entities):
+        entity = entities[id]
+        labelled[shape.entity_labels(entity)].append(shape.entity_properties(entity))
+    for labels, rows in labelled.items():
+        filler.nodes(list(labels), rows)
+
+
+def fill_predictions(filler: Filler, sight: Sight, basis: Basis, entities: Container[str]) -> None:
+    """Make the edges of links that only predictions support."""
+    canonical = sight.canonical
+    for prediction in sight.predicted(entities, Supported(basis)):
+        head = canonical.get(prediction.head, prediction.head)
+        tail = canonical.get(prediction.tail, prediction.tail)
+        if tail in filler:
+            filler.edge(head, tail, "PREDICTED", shape.predicted_properties(prediction))
+
+
+def fact_properties(fact: Fact) -> dict[str, Any]:
+    """Return the properties of a triple's edge, as `kg.store.shape.triple_properties` does."""
+    return {
+        "id": fact.id,
+        "predicate": fact.predicate,
+        "score": fact.score,
+        "support": fact.support,
+    }
+
+
+def relations_key(rows: Iterable[RelationName]) -> str:
+    """Return the relation map as text, equal for equal maps."""
+    fields = sorted((r.phrase, r.relation, r.swapped, r.symmetric, bool(r.run)) for r in rows)
+    return json.dumps(fields, ensure_ascii=False)
+
+
+class Supported(Container[str]):
+    """The ids of the triples that evidence supports."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+
+    def __contains__(self, id: object) -> bool:
+        digest = bytes.fromhex(str(id)[2:])
+        return any(posting.supports for posting in self._basis.of(digest))
