@@ -1,8 +1,8 @@
 """The commands of `kg`: what a graph can be asked, shown and changed by without any model.
 
 Each is a thin layer over a Python call: `GraphStore.read`, `kg.picture.show`, `GraphStore.stats`,
-`kg.explanation.explain`, `GraphStore.undo`, `GraphStore.delete_document` and `kg.exchange`. Data
-goes to stdout, remarks to stderr; with `--json` the last line of stdout is one JSON object.
+`kg.explanation.explain`, `GraphStore.undo` and `GraphStore.delete_document`. Data goes to stdout,
+remarks to stderr; with `--json` the last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kg.errors import ExchangeError, NotFound
+from kg.errors import NotFound
+from kg.exchange.commands import app as exchange
 from kg.presentation import clean, console, explained, plain, print_json, print_table
 from kg.reporting import report_errors
 from kg.store.protocol import GraphStore, RemoveReport
@@ -34,18 +34,11 @@ Graph = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
 
 
-class Format(StrEnum):
-    """File formats of `export` and `import`."""
-
-    tsv = "tsv"
-    graphml = "graphml"
-
-
 @contextmanager
-def _open(address: str, *, create: bool = False) -> Iterator[GraphStore]:
+def _open(address: str) -> Iterator[GraphStore]:
     from kg.store.open import open_graph
 
-    graph = open_graph(address, create=create)
+    graph = open_graph(address, create=False)
     try:
         yield graph
     finally:
@@ -234,71 +227,6 @@ def delete(
     _print_removed(report, {"document": document}, json=json)
 
 
-@app.command()
-@report_errors
-def export(
-    graph: Graph,
-    file: Annotated[Path, typer.Argument(help="The file to write, .tsv or .graphml.")],
-    format: Annotated[Format | None, typer.Option(help="In place of the suffix.")] = None,
-    literals: Annotated[
-        bool, typer.Option("--literals", help="Also dates and numbers, in a table of ids.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Write the triples to a file: a table of ids (.tsv) or a whole graph (.graphml)."""
-    kind = _format(file, format)
-    with _open(graph) as store:
-        if kind is Format.tsv:
-            from kg.exchange.tables import labels_path, write_table
-
-            report = write_table(store, file, literals=literals)
-            number, files = report.triples, [str(file), str(labels_path(file))]
-            if report.literals_left_out:
-                left = _count(report.literals_left_out, "triple")
-                typer.echo(f"left out {left} with a literal; --literals keeps them", err=True)
-        else:
-            from kg.exchange.networkx import write_graphml
-
-            number, files = write_graphml(store, file), [str(file)]
-    if json:
-        print_json({"triples": number, "files": files})
-    else:
-        typer.echo("\n".join(files))
-        typer.echo(_count(number, "triple"), err=True)
-
-
-@app.command("import")
-@report_errors
-def import_(
-    graph: Graph,
-    file: Annotated[
-        Path,
-        # Checked here so that a wrong path leaves no empty graph behind.
-        typer.Argument(exists=True, dir_okay=False, help="The file to read, .tsv or .graphml."),
-    ],
-    format: Annotated[Format | None, typer.Option(help="In place of the suffix.")] = None,
-    json: Json = False,
-) -> None:
-    """Read triples from a file; the file becomes their evidence, and `undo` takes it back."""
-    kind = _format(file, format)
-    with _open(graph, create=True) as store:
-        if kind is Format.tsv:
-            from kg.exchange.tables import read_table
-
-            report = read_table(store, file)
-        else:
-            from kg.exchange.networkx import read_graphml
-
-            report = read_graphml(store, file)
-    if json:
-        print_json(report)
-    else:
-        typer.echo(
-            f"{_count(report.facts, 'triple')} of {report.entities} entities read, "
-            f"{_count(report.created, 'new record')}; undo with run {report.run}"
-        )
-
-
 def _count(number: int, word: str) -> str:
     return f"{number:,} {word}" + ("" if number == 1 else "s")
 
@@ -306,18 +234,6 @@ def _count(number: int, word: str) -> str:
 def _beside(address: str) -> Path:
     """Return where the picture of a graph goes: beside an embedded graph, else here."""
     return Path("graph.html") if "://" in address else Path(address).with_suffix(".html")
-
-
-def _format(file: Path, chosen: Format | None) -> Format:
-    if chosen is not None:
-        return chosen
-    try:
-        return Format(file.suffix.lower().removeprefix("."))
-    except ValueError:
-        raise ExchangeError(
-            f"{file} has the suffix {file.suffix or '(none)'}: name the file .tsv or .graphml, "
-            "or give --format"
-        ) from None
 
 
 def _run(store: GraphStore, run: str) -> str:
@@ -337,3 +253,7 @@ def _print_removed(report: RemoveReport, about: dict[str, str], *, json: bool) -
     parts = [f"{number:,} {name}" for name, number in removed.items() if number]
     what = ", ".join(f"{key} {clean(value)}" for key, value in about.items())
     typer.echo(f"{what}: removed {', '.join(parts) or 'nothing that others do not hold too'}")
+
+
+# `export` and `import`, until the command line mounts them by themselves.
+app.registered_commands += exchange.registered_commands

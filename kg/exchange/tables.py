@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from kg.errors import ExchangeError
-from kg.exchange.facts import Fact, FactReport, named, phrase_of, write_facts
+from kg.exchange.exporting import exported_file
+from kg.exchange.facts import Fact, FactReport, file_hash, named, phrase_of, write_facts
+from kg.exchange.progress import Progress, counted, quiet
+from kg.exchange.scratch import Scratch
 from kg.records import Entity, Literal
 from kg.store.protocol import GraphStore
 
@@ -49,144 +51,156 @@ def labels_path(table: Path) -> Path:
     return table.with_suffix(".labels.jsonl")
 
 
-def write_table(graph: GraphStore, path: str | Path, *, literals: bool = False) -> TableReport:
-    """Write the triples of a graph and the sidecar with the names; the same graph, the same bytes.
+def write_table(
+    graph: GraphStore, path: str | Path, *, literals: bool = False, progress: Progress = quiet
+) -> TableReport:
+    """Write the triples of a graph, by id, and the sidecar; the same graph, the same bytes.
 
     Args:
         graph: an open graph.
         path: the table; the sidecar stands beside it.
         literals: also triples whose tail is a date, a number or a text. Trainers would take each
             value for an entity of its own, so they are left out by default.
+        progress: told how many triples and names were written.
 
     Raises:
+        ExchangeError: if the graph is changed meanwhile.
         OSError: if a file cannot be written.
     """
     path = Path(path)
-    rows: list[tuple[str, str, str]] = []
+    triples = entities = left_out = 0
     phrases: dict[str, str] = {}
-    left_out = 0
-    for triple in graph.derived("triple"):
-        if triple.tail.startswith("l_") and not literals:
-            left_out += 1
-            continue
-        rows.append((triple.head, triple.relation, triple.tail))
-        phrases[triple.relation] = min(
-            phrases.get(triple.relation, triple.predicate), triple.predicate
-        )
-    path.write_text(
-        "".join("\t".join(row) + "\n" for row in sorted(rows)), encoding="utf-8", newline="\n"
-    )
-    labels: list[dict[str, Any]] = [
-        {
-            "id": entity.id,
-            "label": entity.name,
-            "types": list(entity.types),
-            "iri": entity.iri,
-            "description": entity.description,
-        }
-        for entity in graph.derived("entity")
-    ]
-    entities = len(labels)
-    if literals:
-        labels += [
-            {"id": v.id, "label": v.lexical, "datatype": v.datatype, "lang": v.lang}
-            for v in graph.derived("literal")
-        ]
-    labels += [{"id": relation, "label": phrases[relation]} for relation in sorted(phrases)]
-    labels_path(path).write_text(
-        "".join(json.dumps(row) + "\n" for row in labels), encoding="utf-8", newline="\n"
-    )
-    return TableReport(len(rows), entities, left_out)
+    with (
+        exported_file(graph, path) as draft,
+        exported_file(graph, labels_path(path)) as names,
+        draft.open("w", encoding="utf-8", newline="\n") as table,
+        names.open("w", encoding="utf-8", newline="\n") as sidecar,
+    ):
+        for triple in counted(graph.derived("triple"), progress):
+            if triple.tail.startswith("l_") and not literals:
+                left_out += 1
+                continue
+            table.write(f"{triple.head}\t{triple.relation}\t{triple.tail}\n")
+            triples += 1
+            held = phrases.get(triple.relation, triple.predicate)
+            phrases[triple.relation] = min(held, triple.predicate)
+        for entity in counted(graph.derived("entity"), progress):
+            more = {"types": entity.types, "iri": entity.iri, "description": entity.description}
+            _label(sidecar, entity.id, entity.name, **more)
+            entities += 1
+        for value in counted(graph.derived("literal") if literals else (), progress):
+            _label(sidecar, value.id, value.lexical, datatype=value.datatype, lang=value.lang)
+        for relation in sorted(phrases):
+            _label(sidecar, relation, phrases[relation])
+    return TableReport(triples, entities, left_out)
 
 
-def read_table(graph: GraphStore, path: str | Path) -> FactReport:
+def _label(sidecar: TextIO, id: str, label: str, **more: Any) -> None:
+    sidecar.write(json.dumps({"id": id, "label": label, **more}) + "\n")
+
+
+def read_table(graph: GraphStore, path: str | Path, *, progress: Progress = quiet) -> FactReport:
     """Import a table of triples, with the names of its sidecar where there is one.
 
     Raises:
         ExchangeError: if the file is missing or a line is not three columns; nothing is written.
     """
     path = Path(path)
-    content = _read(path)
     sidecar = labels_path(path)
-    labels = _labels(sidecar) if sidecar.exists() else {}
-    facts = list(_facts(path, content.decode("utf-8-sig"), labels))
-    extra = [value for value in labels.values() if isinstance(value, Entity)]
-    return write_facts(
-        graph,
-        facts,
-        file=path.name,
-        sha256=sha256(content + (sidecar.read_bytes() if labels else b"")).hexdigest(),
-        entities=extra,
+    files = [path, sidecar] if sidecar.exists() else [path]
+    sha256 = file_hash(*files)
+    with Scratch() as labels:
+        for number, line in _lines(sidecar) if len(files) > 1 else ():
+            labels.add(*_named(sidecar, number, line))
+        table = _Table(path, labels)
+        return write_facts(graph, table, file=path.name, sha256=sha256, progress=progress)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield numbered lines; only a line feed ends one, with a carriage return before it or not."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                text = line.removesuffix("\n").removesuffix("\r")
+                if text.strip():
+                    yield number, text
+    except UnicodeDecodeError as error:
+        raise ExchangeError(f"{path} is not UTF-8 ({error.reason}): save it as UTF-8") from None
+
+
+def _named(path: Path, number: int, line: str) -> tuple[str, str]:
+    """Return the id and the line itself, if it is one of a sidecar."""
+    try:
+        row = json.loads(line)
+        id, _ = str(row["id"]), row["label"]
+        _value(line)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExchangeError(
+            f"{path}: line {number} is not a JSON object with id and label ({error}): "
+            "export the table again, or delete the sidecar to import ids as names"
+        ) from None
+    return id, line
+
+
+def _value(line: str) -> Entity | Literal | str:
+    """Return the entity, the literal or (for a relation) the phrase that a line names."""
+    row = json.loads(line)
+    label = str(row["label"])
+    if "datatype" in row:
+        return Literal(label, str(row["datatype"]), str(row.get("lang", "")))
+    if "types" not in row:
+        return label
+    return Entity(
+        id=str(row["id"]),
+        name=label,
+        types=tuple(str(type) for type in row["types"]),
+        iri=str(row.get("iri", "")),
+        description=str(row.get("description", "")),
     )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ExchangeError(f"{path} does not exist: check the path") from None
-    except UnicodeDecodeError as error:
-        raise ExchangeError(f"{path} is not UTF-8 ({error.reason}): save it as UTF-8") from None
-    return content
+class _Table:
+    """The entities of a sidecar and the facts of a table, read anew for each iteration."""
 
+    def __init__(self, path: Path, labels: Scratch) -> None:
+        self.path = path
+        self.labels = labels
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield numbered lines; only a line feed ends one, with a carriage return before it or not."""
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
-        if line.strip():
-            yield number, line
+    def __iter__(self) -> Iterator[Fact | Entity]:
+        for _, line in self.labels:
+            value = _value(line)
+            if isinstance(value, Entity):
+                yield value
+        for number, line in _lines(self.path):
+            yield self._fact(number, line)
 
-
-def _labels(path: Path) -> dict[str, Entity | Literal | str]:
-    """Return id → entity, literal or (for a relation) its phrase."""
-    found: dict[str, Entity | Literal | str] = {}
-    for number, line in _lines(_read(path).decode("utf-8-sig")):
-        try:
-            row = json.loads(line)
-            id, label = str(row["id"]), str(row["label"])
-            if "datatype" in row:
-                found[id] = Literal(label, str(row["datatype"]), str(row.get("lang", "")))
-            elif "types" in row:
-                types = tuple(str(type) for type in row["types"])
-                found[id] = Entity(
-                    id=id,
-                    name=label,
-                    types=types,
-                    iri=str(row.get("iri", "")),
-                    description=str(row.get("description", "")),
-                )
-            else:
-                found[id] = label
-        except (ValueError, KeyError, TypeError) as error:
-            raise ExchangeError(
-                f"{path}: line {number} is not a JSON object with id and label ({error}): "
-                "export the table again, or delete the sidecar to import ids as names"
-            ) from None
-    return found
-
-
-def _facts(path: Path, text: str, labels: Mapping[str, Entity | Literal | str]) -> Iterator[Fact]:
-    for number, line in _lines(text):
+    def _fact(self, number: int, line: str) -> Fact:
         columns = line.split("\t")
         if len(columns) != 3 or not all(column.strip() for column in columns):
             raise ExchangeError(
-                f"{path}: line {number} has {len(columns)} columns, some perhaps empty: a line is "
-                "head, relation and tail, separated by tabs"
+                f"{self.path}: line {number} has {len(columns)} columns, some perhaps empty: a "
+                "line is head, relation and tail, separated by tabs"
             )
-        head, relation, tail = columns
-        ends = []
-        for end in (head, tail):
-            value = labels.get(end)
-            if isinstance(value, str):
-                value = None  # a relation's phrase; an entity may bear the same name
-            if value is None and _ID.fullmatch(end):
-                raise ExchangeError(
-                    f"{path}: line {number} has the id {end}, and {labels_path(path).name} does "
-                    "not name it: keep the sidecar beside the table"
-                )
-            ends.append(value or named(end))
-        if isinstance(ends[0], Literal):
-            raise ExchangeError(f"{path}: line {number} has a literal as its head: {head}")
-        yield Fact(ends[0], phrase_of(relation, labels.get(relation)), ends[1])
+        head, tail = self._end(number, columns[0]), self._end(number, columns[2])
+        if isinstance(head, Literal):
+            raise ExchangeError(
+                f"{self.path}: line {number} has a literal as its head: {columns[0]}"
+            )
+        phrase = self._named(columns[1])
+        return Fact(head, phrase_of(columns[1], phrase), tail)
+
+    def _end(self, number: int, column: str) -> Entity | Literal:
+        value = self._named(column)
+        if value is not None and not isinstance(value, str):
+            return value
+        # A relation's phrase does not count: an entity may bear the same name.
+        if value is None and _ID.fullmatch(column):
+            raise ExchangeError(
+                f"{self.path}: line {number} has the id {column}, and "
+                f"{labels_path(self.path).name} does not name it: keep the sidecar beside the table"
+            )
+        return named(column)
+
+    def _named(self, key: str) -> Entity | Literal | str | None:
+        line = self.labels.get(key)
+        return None if line is None else _value(line)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import kg
 from kg.errors import ExchangeError
 from kg.exchange.facts import Fact, named, write_facts
-from kg.exchange.networkx import read_graphml, to_networkx, write_graphml
+from kg.exchange.graphml import read_graphml, write_graphml
+from kg.exchange.networkx import to_networkx
 from kg.ids import triple_id
 from kg.records import Literal
 from kg.store.protocol import GraphStore
