@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from kg.derivation import resolve
-from kg.store.protocol import GraphStore, Limits
+from kg.exchange.scratch import Scratch
+from kg.store.protocol import GraphStore
 
 __all__ = ["canonical_ids"]
-
-JOINED: Final = (
-    "MATCH ()-[m:MENTIONS]->(e:Entity) WHERE m.raw_entity <> e.id "
-    "RETURN DISTINCT m.raw_entity, e.id"
-)
-#: Nothing here comes from a user, and there are as many answers as there are joined entities.
-UNLIMITED: Final = Limits(seconds=3_600.0, rows=10**9, characters=10**11)
 
 
 def canonical_ids(graph: GraphStore) -> dict[str, str]:
@@ -26,6 +18,13 @@ def canonical_ids(graph: GraphStore) -> dict[str, str]:
     >>> canonical_ids(kg.open_graph("memory://"))
     {}
     """
-    merged = resolve((), graph.written("merge"))
-    joined = {**merged, **dict(graph.read(JOINED, limits=UNLIMITED))}
-    return {raw: id for raw, id in joined.items() if raw != id}
+    found = resolve((), graph.written("merge"))
+    with Scratch() as raws, Scratch() as entities:
+        for mention in graph.written("mention"):
+            raws.add(mention.entity, "")
+        for entity in graph.derived("entity"):
+            entities.add(entity.id, "")
+        for raw, own in entities.join(raws.keys(), str):
+            if not own and raw not in found:
+                found[raw] = graph.get(raw).id
+    return {raw: id for raw, id in found.items() if raw != id}

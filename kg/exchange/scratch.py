@@ -78,6 +78,12 @@ class Scratch(AbstractContextManager["Scratch"]):
         self._write()
         yield from self._db.execute("SELECT key, value FROM row ORDER BY key, rowid")
 
+    def keys(self) -> Iterator[str]:
+        """Iterate over the different keys, sorted."""
+        self._write()
+        for (key,) in self._db.execute("SELECT DISTINCT key FROM row ORDER BY key"):
+            yield key
+
     def join[T](self, rows: Iterable[T], key: Callable[[T], str]) -> Iterator[tuple[T, list[str]]]:
         """Iterate over rows, which come sorted by key, each with the texts under its key.
 

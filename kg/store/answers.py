@@ -58,8 +58,9 @@ class DerivedAnswers(ABC):
         """Return the derived record of an id, see `GraphStore.get`."""
         found: Entity | Literal | Triple | None = None
         if id.startswith("e_"):
-            found = self._entity(ENTITY, id) or self._entity(ENTITY, self._merged(id))
-            found = found or self._entity_of_raw(id)
+            # What no mention names any more only the merges know, which are read as a whole.
+            found = self._entity(ENTITY, id) or self._entity_of_raw(id)
+            found = found or self._entity(ENTITY, self._merged(id))
         elif id.startswith("l_"):
             rows = self._query(LITERAL, {"id": id})
             found = shape.literal_from(rows[0][0].properties) if rows else None
