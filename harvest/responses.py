@@ -192,7 +192,8 @@ class ResponseCache:
         for key, reason, text in found:
             yield FailedCall(key.hex(), reason, text)
 
-    def __len__(self) -> int:
+    def size(self) -> int:
+        """Return the number of stored answers."""
         with self._guarded():
             return int(self._db.execute("SELECT count(*) FROM response").fetchone()[0])
 

@@ -152,15 +152,15 @@ class LanguageModel:
                 said = completion.refusal or completion.text
                 raise AnswerError(f"the model will not answer: {said[:200]!r}", answer=said)
             try:
-                return Reply(read(completion), completion, reasks)
+                # In a thread: mending a very broken answer may take seconds.
+                return Reply(await asyncio.to_thread(read, completion), completion, reasks)
             except Unreadable as error:
                 reason = str(error)
             if reasks == REASKS:
                 break
             stage = f"{stage.removesuffix(' again')} again"
             self.count["reasked"] += 1
-            conversation = [
-                *messages,
+            conversation += [
                 {"role": "assistant", "content": completion.text[:QUOTED_BACK] or "(nothing)"},
                 {
                     "role": "user",

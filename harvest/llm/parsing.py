@@ -34,6 +34,9 @@ _THINKING = re.compile(r"^\s*<(think|thinking|reasoning|thought)\b[^>]*>.*", re.
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.M)
 _OPENING = re.compile(r"[{\[]")
 
+_BRACKETS = re.compile(r"[{\[\s\"']+")
+_AFTER_STRING = re.compile(r"\s*(?:[,:}\]]|\Z)")
+
 #: Brackets that may turn out to open nothing before the rest is given up: an answer of ten thousand
 #: brackets shall not cost a minute.
 MOST_TRIES: Final = 50
@@ -76,7 +79,9 @@ def parse_answer(text: str, *, keys: Sequence[str] = ()) -> Parsed:
         values = [value for found in unpacked for value in found.values]
         repaired = True
     kept = tuple(value for value in values if isinstance(value, dict | list))
-    lost = max((_named(cleaned, key) - _count(kept, key) for key in keys), default=0)
+    lost = 0
+    if repaired:
+        lost = max((_named(cleaned, key) - _count(kept, key) for key in keys), default=0)
     return Parsed(kept, repaired, max(0, lost))
 
 
@@ -110,8 +115,9 @@ def _values(text: str) -> Iterator[tuple[Any, bool]]:
             at = _end(text, start)
             value = _repair(text[start:at])
             if not isinstance(value, dict | list) or not value:
-                at = start + 1  # a bracket in running text
+                at = _BRACKETS.match(text, start).end()  # type: ignore[union-attr]
                 tries += 1
+                yield None, True  # brackets in running text, or something lost
                 continue
             yield value, True
         else:
@@ -130,7 +136,7 @@ def _repair(text: str) -> Any:
 def _end(text: str, start: int) -> int:
     """Return the end of the bracketed part that begins at `start`, the text's if it has none."""
     closing: list[str] = []
-    quote = ""
+    quote = before = ""
     at = start
     while at < len(text):
         char = text[at]
@@ -138,9 +144,10 @@ def _end(text: str, start: int) -> int:
             at += 2
             continue
         if quote:
-            if char == quote and _ends_string(text, at):
+            # A mark inside a string that forgot to escape it has no sign of JSON behind it.
+            if char == quote and _AFTER_STRING.match(text, at + 1):
                 quote = ""
-        elif char == '"' or (char == "'" and _begins_string(text, at)):
+        elif char == '"' or (char == "'" and before in "{[,:"):
             quote = char
         elif char in "{[":
             closing.append("}" if char == "{" else "]")
@@ -148,17 +155,9 @@ def _end(text: str, start: int) -> int:
             closing.pop()
             if not closing:
                 return at + 1
+        before = before if char.isspace() else char
         at += 1
     return len(text)
-
-
-def _begins_string(text: str, at: int) -> bool:
-    return text[:at].rstrip()[-1:] in ("{", "[", ",", ":")
-
-
-def _ends_string(text: str, at: int) -> bool:
-    """Tell whether a quotation mark ends a string: a sign of JSON, or nothing, follows."""
-    return text[at + 1 :].lstrip()[:1] in ("", ",", ":", "}", "]")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -210,8 +210,8 @@ class StatementReader:
             spans = inside or text.names(name)
             if not spans:
                 raise _Dropped(which)
-            if not inside:  # named in another sentence: the nearest, before rather than after
-                spans.sort(key=lambda span: (abs(span[0] - quote[0]), span[0]))
+            if not inside:  # named in another sentence: the last one before, or the first after
+                spans = [s for s in spans if s[0] < quote[0]][-1:] or spans[:1]
             places.append(spans)
         pairs = [(a, b) for a in places[0] for b in places[1] if a != b]
         if not pairs:

@@ -192,7 +192,7 @@ def _logprobs(request: Any) -> Reaction:
     return _json(value)
 
 
-def _without(*names: str) -> Callable[[Any], Reaction | None]:
+def without(*names: str) -> Callable[[Any], Reaction | None]:
     """An endpoint that refuses some parameters, whenever they come."""
 
     def react(request: Any) -> Reaction | None:
@@ -337,27 +337,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Stay silent."""
-
-
-without = _without
-
-
-def main() -> None:
-    """Serve until the process is killed: prints the address and writes every request to a file."""
-    import sys
-
-    log, delay = sys.argv[1], float(sys.argv[2])
-    with Server(delay=delay) as server:
-        sys.stdout.write(f"{server.url}\n")
-        sys.stdout.flush()
-        seen = 0
-        while True:
-            with open(log, "a") as file:  # noqa: PTH123
-                for request in server.requests[seen:]:
-                    seen += 1
-                    file.write(json.dumps(request["messages"]) + "\n")
-            time.sleep(0.005)
-
-
-if __name__ == "__main__":
-    main()
