@@ -11,14 +11,19 @@ Where a word could be read both ways, it is taken for the dangerous one: `*` and
 (`WITH *`, `n:%`), `CASE` must find its `END`, names follow `:`, `.`, `AS` and `IS`, and the braces
 after `EXISTS`, `COUNT`, `COLLECT` and `CALL` hold a statement of their own.
 
+What could bring the engine itself down is refused, too: brackets or parameters nested too deep, and
+long chains of comparisons (Grafeo 0.6.0 dies of 2,000 of them, and of parameters 20,000 deep).
+
 Layers around it: a read-only connection and limits on every store; on Neo4j also the kind of the
-statement and its plan as the server sees them (`kg.store.neo4j`).
+statement and its plan as the server sees them (`kg.store.neo4j`). Beyond all of them, connect to a
+server as a user with the role of a reader, and leave its import folder empty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from kg.errors import QueryRefused
 from kg.store.tokens import Token, place, tokens
@@ -40,6 +45,15 @@ FUNCTION_NAMESPACES: Final = frozenset(
     "date datetime localdatetime localtime time duration point vector".split()
 )
 
+#: Brackets, sub-queries and CASEs inside each other; lists and maps inside a parameter.
+DEEPEST: Final = 100
+#: Comparisons in a row, as in `1 < 2 < 3`.
+LONGEST_CHAIN: Final = 100
+#: Characters of a statement. Long lists of values belong into parameters.
+LONGEST: Final = 1_000_000
+
+_COMPARISONS: Final = frozenset({"=", "<>", "<", ">", "<=", ">="})
+_ENDS_CHAIN: Final = frozenset({"AND", "OR", "XOR", "WHEN", "THEN", "ELSE"})
 _BEGINS_STATEMENT: Final = frozenset("MATCH OPTIONAL WITH UNWIND RETURN CALL".split())
 _COMPLETE_AFTER: Final = frozenset("ASC ASCENDING DESC DESCENDING NORMALIZED".split())
 _PREFIX: Final = frozenset({"NOT", "DISTINCT"})
@@ -66,10 +80,12 @@ class _Frame:
     mode: Mode = "value"
     #: A value or pattern has just ended here, so that a word would begin something new.
     complete: bool = False
+    #: Comparisons since the last AND, OR or comma.
+    compared: int = 0
 
 
-def check(cypher: str) -> None:
-    """Return if the statement only reads.
+def check(cypher: str, parameters: Mapping[str, Any] | None = None) -> None:
+    """Return if the statement only reads, and if an engine can take its parameters.
 
     Raises:
         QueryRefused: otherwise; the message names the word and where it stands.
@@ -81,7 +97,31 @@ def check(cypher: str) -> None:
     ...     print(str(error)[:58])
     the read-only guard refused 'DETACH' at line 1, column 11:
     """
+    if len(cypher) > LONGEST:
+        raise QueryRefused(
+            f"the read-only guard refused a statement of {len(cypher):,} characters: up to "
+            f"{LONGEST:,} are allowed; pass long lists as parameters"
+        )
     _Guard(cypher, list(tokens(cypher))).run()
+    for name, value in (parameters or {}).items():
+        _check_depth(name, value)
+
+
+def _check_depth(name: str, value: Any) -> None:
+    """Look into a parameter level by level, because recursion is what it may be made to break."""
+    level = [value]
+    for _ in range(DEEPEST):
+        containers = [item for item in level if isinstance(item, list | tuple | Mapping)]
+        if not containers:
+            return
+        level = [
+            item
+            for container in containers
+            for item in (container.values() if isinstance(container, Mapping) else container)
+        ]
+    raise QueryRefused(
+        f"the read-only guard refused the parameter {name!r}: it is nested more than {DEEPEST} deep"
+    )
 
 
 @dataclass(slots=True)
@@ -119,6 +159,12 @@ class _Guard:
         text = token.text
         if text == ";":
             raise self._refuse(token, "one statement at a time")
+        if text == ",":
+            frame.compared = 0
+        elif text in _COMPARISONS and frame.mode != "pattern":
+            frame.compared += 1
+            if frame.compared > LONGEST_CHAIN:
+                raise self._refuse(token, f"more than {LONGEST_CHAIN} comparisons in a row")
         if text in _CLOSERS:
             self._open(frame, token)
         elif text in _CLOSERS.values():
@@ -148,7 +194,12 @@ class _Guard:
             self._check_function(token)
         closer = _CLOSERS[token.text]
         mode: Mode = "start" if subquery else "value"
-        self.stack.append(_Frame(closer, token, statement=subquery, mode=mode))
+        self._push(_Frame(closer, token, statement=subquery, mode=mode), token)
+
+    def _push(self, frame: _Frame, token: Token) -> None:
+        if len(self.stack) > DEEPEST:
+            raise self._refuse(token, f"more than {DEEPEST} brackets inside each other")
+        self.stack.append(frame)
 
     def _close(self) -> None:
         closed = self.stack.pop()
@@ -215,6 +266,7 @@ class _Guard:
     def _clause(self, frame: _Frame, token: Token) -> None:
         word = token.upper
         frame.complete = False
+        frame.compared = 0
         if word == "OPTIONAL":
             if self._next() not in {"MATCH", "CALL"}:
                 raise self._refuse(token, "OPTIONAL belongs to MATCH")
@@ -242,7 +294,7 @@ class _Guard:
             if is_name or (before == "IS" and word != "NOT"):
                 frame.complete = True
             elif word == "CASE":
-                self.stack.append(_Frame("END", token))
+                self._push(_Frame("END", token), token)
                 if self._next() == "WHEN":
                     self.position += 1
             else:
@@ -253,6 +305,7 @@ class _Guard:
             if word in {"STARTS", "ENDS"}:
                 self._expect(token, "WITH")
             frame.complete = word in _COMPLETE_AFTER
+            frame.compared = 0 if word in _ENDS_CHAIN else frame.compared
         elif frame.statement or token.kind in ("word", "name"):
             raise self._refuse(token, "an operator or a clause is expected here")
 

@@ -24,13 +24,13 @@ def within(rows: Iterable[tuple[Any, ...]], limits: Limits) -> Iterator[tuple[An
     kg.errors.LimitReached: the query returns more than 1 rows: add LIMIT to it, or raise the limit
     """
     size = 0
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(_readable(rows), start=1):
         if number > limits.rows:
             raise LimitReached(
                 f"the query returns more than {limits.rows:,} rows: add LIMIT to it, "
                 "or raise the limit"
             )
-        size += sum(map(_characters, row))
+        size += _length(row)
         if size > limits.characters:
             raise LimitReached(
                 f"the query returns more than {limits.characters:,} characters: "
@@ -44,6 +44,27 @@ def out_of_time(limits: Limits) -> LimitReached:
     return LimitReached(
         f"the query ran longer than {limits.seconds:g} s: make it more specific (a label, a name, "
         "LIMIT on the matched part), or raise the limit"
+    )
+
+
+def _readable(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield rows while they are read out of the engine's values, which is recursion."""
+    try:
+        yield from rows
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _length(row: tuple[Any, ...]) -> int:
+    try:
+        return sum(map(_characters, row))
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> LimitReached:
+    return LimitReached(
+        "the query returns lists or maps too deep inside each other: return their parts"
     )
 
 

@@ -13,9 +13,10 @@ but the engine runs would slip past the guard. Where engines could differ it ref
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from kg.errors import QueryRefused
 
@@ -38,12 +39,16 @@ class Token:
         return self.text.upper() if self.kind in ("word", "operator") else ""
 
 
-_WORD = re.compile(r"[^\W\d]\w*")
-_NAME = re.compile(r"`(?:[^`]|``)*`")
-_STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_PARAMETER = re.compile(r"\$(?:\w+|`(?:[^`]|``)*`)")
-_OPERATOR = re.compile(r"=~|<>|<=|>=|\.\.|\|\||[-+*/%^=<>.,:;|&!$()\[\]{}]")
+#: One pattern per kind, in the order in which they are tried.
+_PATTERNS: Final[Mapping[Kind, str]] = {
+    "word": r"[^\W\d]\w*",
+    "name": r"`(?:[^`]|``)*`",
+    "string": r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""",
+    "number": r"0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?",
+    "parameter": r"\$(?:\w+|`(?:[^`]|``)*`)",
+    "operator": r"=~|<>|<=|>=|\.\.|\|\||[-+*/%^=<>.,:;|&!$()\[\]{}]",
+}
+_TOKEN = re.compile("|".join(f"(?P<{kind}>{one})" for kind, one in _PATTERNS.items()), re.DOTALL)
 _LINE_COMMENT = re.compile(r"//[^\n]*")
 _BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -52,15 +57,6 @@ _ESCAPE = re.compile(r"\\[uU]([0-9a-fA-F]{4})?")
 _STRANGE_LINE_END = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 #: Characters that an escape inside a string may not stand for.
 _MEANINGFUL: Final = frozenset("'\"`\\\n\r")
-
-_PATTERNS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
-    ("word", _WORD),
-    ("name", _NAME),
-    ("string", _STRING),
-    ("number", _NUMBER),
-    ("parameter", _PARAMETER),
-    ("operator", _OPERATOR),
-)
 
 
 def tokens(cypher: str) -> Iterator[Token]:
@@ -124,11 +120,15 @@ def _comment(cypher: str, position: int) -> str:
 
 
 def _token(cypher: str, position: int) -> Token:
-    for kind, pattern in _PATTERNS:
-        match = pattern.match(cypher, position)
-        if match:
-            return Token(kind, match[0], position)
+    match = _TOKEN.match(cypher, position)
+    if match:
+        return Token(cast(Kind, match.lastgroup), match[0], position)
     char = cypher[position]
+    if unicodedata.category(char).startswith("M"):
+        raise QueryRefused(
+            f"the read-only guard refused {char!a} at {place(cypher, position)}: a name with "
+            "combining marks needs back-ticks, as in `हिन्दी`"
+        )
     what = {
         "'": "a string without an end",
         '"': "a string without an end",
@@ -149,8 +149,10 @@ def _check_escapes(cypher: str, token: Token) -> None:
 
 
 def _is_escaped(text: str, position: int) -> bool:
-    backslashes = len(text[:position]) - len(text[:position].rstrip("\\"))
-    return backslashes % 2 == 1
+    start = position
+    while start and text[start - 1] == "\\":
+        start -= 1
+    return (position - start) % 2 == 1
 
 
 def _refusal(cypher: str, position: int, what: str) -> str:

@@ -139,7 +139,7 @@ class Neo4jStore(DerivedAnswers):
         limits: Limits | None = None,
     ) -> Rows:
         """Answer a guarded, read-only Cypher statement."""
-        guard.check(cypher)
+        guard.check(cypher, parameters)
         return answer(self._connection, cypher, parameters or {}, limits or Limits())
 
     def stats(self) -> Stats:

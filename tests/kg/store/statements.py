@@ -85,6 +85,76 @@ ATTACKS = {
     "zero width space": "MATCH (n)\u200bSET n.x = 1",
     "long s": "MATCH (n) \u017fET n.x = 1",
     "half a surrogate pair": "RETURN '\ud800' AS x",
+    "set after ascending": "MATCH (n) WITH n ORDER BY n.x ASC SET n.y = 1",
+    "set after a null test": "MATCH (n) WHERE n.x IS NULL SET n.x = 1",
+    "delete after a list": "MATCH (n) WHERE n.x IN [1] DELETE n",
+    "delete after a case": "MATCH (n) WITH n, CASE WHEN true THEN 1 END AS c DELETE n",
+    "set after an aggregate": "MATCH (n) RETURN count(*) SET n.x = 1",
+    "create after a string": "MATCH (n) WHERE n.x = 'a' CREATE (m:Evil)",
+    "create after a parameter": "MATCH (n) WHERE n.x = $name CREATE (m:Evil)",
+    "create after a name in back-ticks": "MATCH (n) WHERE n.`x` CREATE (m:Evil)",
+    "create after a sub-query": "CALL { RETURN 1 AS x } CREATE (m:Evil)",
+    "create after a comprehension": "WITH [x IN [1] | x] AS l CREATE (m:Evil)",
+    "create after skip": "MATCH (n) WITH n SKIP 1 CREATE (m:Evil)",
+    "create by OPTIONAL": "OPTIONAL CREATE (m:Evil)",
+    "delete without detaching": "MATCH (n) NODETACH DELETE n",
+    "merge with on create": "MERGE (n:Evil) ON CREATE SET n.x = 1 ON MATCH SET n.x = 2",
+    "write in COLLECT": "RETURN COLLECT { MERGE (n:Evil) RETURN n } AS l",
+    "write in EXISTS in a comprehension": "RETURN [x IN [1] WHERE EXISTS { CREATE (n) } | x] AS l",
+    "write three deep": "CALL { CALL { CALL { CREATE (n:Evil) } RETURN 1 AS a } RETURN a AS b } "
+    "RETURN b",
+    "write in the second half of a sub-query": "CALL { RETURN 1 AS x UNION MERGE (n) RETURN 1 AS x "
+    "} RETURN x",
+    "conditional write": "MATCH (n) CALL (n) { WHEN true THEN SET n.x = 1 } RETURN n",
+    "next statement": "MATCH (n) RETURN n NEXT CREATE (m:Evil)",
+    "let": "LET x = 1 CREATE (m:Evil)",
+    "filter": "MATCH (n) FILTER n.x = 1 SET n.x = 2",
+    "finish": "MATCH (n) FINISH",
+    "load csv of a web page": "LOAD CSV FROM 'http://BAIT/x.csv' AS line RETURN line",
+    "load csv in a sub-query": "CALL { LOAD CSV FROM 'file:///BAIT' AS l RETURN l } RETURN l",
+    "load csv in EXISTS": "MATCH (n) WHERE EXISTS { LOAD CSV FROM 'BAIT' AS l RETURN l } RETURN n",
+    "load csv after a comment": "LOAD /* */ CSV FROM 'BAIT' AS l RETURN l",
+    "load csv in lower case": "load csv from 'BAIT' as l return l",
+    "load csv in commits": "USING PERIODIC COMMIT 100 LOAD CSV FROM 'BAIT' AS l CREATE (:Evil)",
+    "web page by a plug-in": "CALL apoc.load.json('http://BAIT/x') YIELD value RETURN value",
+    "web page by a function": "RETURN genai.vector.encode('x', 'OpenAI', {}) AS v",
+    "export by a plug-in": "CALL apoc.export.csv.all('BAIT', {})",
+    "write by a plug-in": "CALL apoc.cypher.doIt('CREATE (n)', {}) YIELD value RETURN value",
+    "procedure of the embedded engine": "CALL grafeo.procedures() YIELD name RETURN name",
+    "graph algorithm": "CALL grafeo.pagerank() YIELD score RETURN score",
+    "procedure after a read": "MATCH (n) CALL db.labels() YIELD label RETURN label",
+    "procedure by OPTIONAL": "OPTIONAL CALL db.labels() YIELD label RETURN label",
+    "procedure without brackets": "CALL db.labels",
+    "procedure in a sub-query": "CALL { CALL db.labels() YIELD label RETURN label } RETURN label",
+    "spaces in a function's name": "RETURN apoc . cypher . runFirstColumnSingle('x', {}) AS x",
+    "comment in a function's name": "RETURN apoc./* */cypher.run('x', {}) AS x",
+    "function of a graph": "MATCH (n) RETURN graph.byName('system') AS g",
+    "use in a sub-query": "CALL { USE system MATCH (n) RETURN n } RETURN n",
+    "alter": "ALTER DATABASE neo4j SET ACCESS READ ONLY",
+    "start": "START DATABASE neo4j",
+    "show settings": "SHOW SETTINGS YIELD name, value RETURN name, value",
+    "show functions": "SHOW FUNCTIONS",
+    "explain in lower case": "explain match (n) delete n",
+    "profile after spaces": "\n\t PROFILE MATCH (n) SET n.x = 1",
+    "begin": "BEGIN",
+    "commit": "COMMIT",
+    "session": "SESSION SET GRAPH other",
+    "create graph": "CREATE GRAPH other",
+    "drop graph": "DROP GRAPH other",
+    "nested comment": "RETURN /* /* */ 1 AS x CREATE (n:Evil) // */",
+    "two strings for one": "RETURN 'a''; CREATE (n:Evil) //' AS x",
+    "escape in capitals": "RETURN 'a\\U0027 AS x CREATE (n:Evil) //'",
+    "escaped backslash": "RETURN 'a\\u005c' AS x CREATE (n:Evil) //'",
+    "escaped letter of CREATE": "C\\u0052EATE (n:Evil)",
+    "full-width letters": "ＣＲＥＡＴＥ (n:Evil)",
+    "byte-order mark": "\ufeffCREATE (n:Evil)",
+    "no-break space": "MATCH (n)\u00a0SET\u00a0n.x = 1",
+    "dynamic label": "MATCH (n) SET n:$($name)",
+    "property map": "MATCH (n) SET n += {x: 1}",
+    "all properties": "MATCH (n) SET n = $props",
+    "remove a label": "MATCH (n) REMOVE n:Entity",
+    "deep nesting": "RETURN " + "(" * 5_000 + "1" + ")" * 5_000 + " AS x",
+    "long chain": "RETURN 1" + " = 1" * 5_000 + " AS x",
 }
 
 #: Honest reads inside the portable subset; run on every store.
@@ -137,6 +207,87 @@ READS = {
     "quantifier": "MATCH (n:Person) WHERE all(a IN n.aliases WHERE size(a) > 0) RETURN n.id AS id",
     "label test": "MATCH (n) WHERE n:Person RETURN n.id AS id",
     "properties of the edge": "MATCH ()-[r:BORN_IN]->() RETURN r.predicate AS p, r.score AS s",
+    "back-ticked keys": "RETURN {`set`: 1, `DELETE n`: 2} AS m",
+    "back-ticked properties": "MATCH (n:Person) RETURN n.`create` AS c, n.`x; DROP` AS d",
+    "back-ticked label": "MATCH (n:`Person`) RETURN count(n) AS n",
+    "back-ticked type": "MATCH (a)-[r:`BORN_IN`]->(b) RETURN count(r) AS n",
+    "back-ticked parameter": "MATCH (n:Person) WHERE n.name = $`name` RETURN n.id AS id",
+    "projection of a node": "MATCH (n:Person) RETURN n {.id, .name} AS m",
+    "projection of all properties": "MATCH (n:Person) RETURN n {.*} AS m",
+    "projection with more": "MATCH (n:Person)-[:BORN_IN]->(c) RETURN n {.name, born: c.name} AS m",
+    "names beyond ASCII": "MATCH (größe:Person) RETURN größe.name AS имя",
+    "names in other scripts": "MATCH (人:Person) RETURN 人.name AS 名",
+    "strings in other scripts": "MATCH (n) WHERE n.name <> '東京 🙂 é' RETURN count(n) AS n",
+    "combining marks in back-ticks": "MATCH (n:Person) RETURN n.name AS `हिन्दी`",
+    "comments in a pattern": "MATCH (n /* CREATE */ :Person) RETURN n.id AS id // SET n.x = 1",
+    "comment over lines": "/* a\n * DELETE n; 'it'\n */ MATCH (n) RETURN count(*) AS n",
+    "star": "MATCH (n:Person) WITH * RETURN n.id AS id",
+    "case in a case": "RETURN CASE WHEN true THEN CASE 1 WHEN 1 THEN 2 END ELSE 3 END AS x",
+    "case in an aggregate": "MATCH (n:Entity) RETURN sum(CASE WHEN n:Person THEN 1 ELSE 0 END) AS "
+    "people",
+    "quantifiers": "RETURN any(x IN [1, 2] WHERE x = 2) AS a, none(x IN [1] WHERE x = 2) AS b, "
+    "single(x IN [1] WHERE x = 1) AS c",
+    "slices": "WITH [1, 2, 3] AS l RETURN l[0] AS first, l[-1] AS last, l[1..] AS rest",
+    "maps by key": "WITH {a: {b: 1}} AS m RETURN m.a.b AS x, m['a']['b'] AS y",
+    "property by key": "MATCH (n:Person) RETURN n['name'] AS name",
+    "keys and labels": "MATCH (n:Person) RETURN size(keys(n)) AS k, size(labels(n)) AS l",
+    "parts of a path": "MATCH p = (a:Person)-[:BORN_IN]->(b) RETURN [x IN nodes(p) | x.name] AS "
+    "names, [r IN relationships(p) | type(r)] AS types",
+    "comprehension in a comprehension": "RETURN [x IN [y IN [1, 2, 3] WHERE y > 1 | y * 2] | x + "
+    "1] AS l",
+    "pattern comprehension with WHERE": "MATCH (n:Person) RETURN [(n)-[r]->(m) WHERE m.name STARTS "
+    "WITH 'W' | m.name] AS places",
+    "sub-query in EXISTS": "MATCH (n:Entity) WHERE EXISTS { MATCH (n)-[:SPOUSE]-(m) WHERE m.name "
+    "CONTAINS 'Curie' } RETURN n.name AS n",
+    "EXISTS in EXISTS": "MATCH (n:Person) WHERE EXISTS { MATCH (n)-[:BORN_IN]->(c) WHERE EXISTS { "
+    "(c)<--(:Person) } } RETURN n.id AS id",
+    "COUNT in WHERE": "MATCH (n:Person) WHERE COUNT { (n)-[:BORN_IN]->() } = 1 RETURN n.id AS id",
+    "COUNT of a MATCH": "MATCH (n:Person) RETURN COUNT { MATCH (n)-->(m:Entity) WHERE m.name <> "
+    "'x' } AS c",
+    "scoped sub-query that counts": "MATCH (n:Person) CALL (n) { MATCH (n)-->(m) RETURN count(m) "
+    "AS d } RETURN n.id AS id, d",
+    "sub-query that imports": "MATCH (n:Person) CALL { WITH n MATCH (n)-->(m) RETURN count(m) AS d "
+    "} RETURN n.id AS id, d",
+    "UNION in a sub-query": "CALL { MATCH (n:Person) RETURN n.id AS id UNION MATCH "
+    "(n:Organization) RETURN n.id AS id } RETURN count(id) AS n",
+    "OPTIONAL with WHERE": "MATCH (a:Person) OPTIONAL MATCH (a)-[:BORN_IN]->(b) WHERE b.name = 'x' "
+    "RETURN a.id AS id, b IS NULL AS none",
+    "WITH, ORDER BY, LIMIT, WHERE": "MATCH (n:Entity) WITH n ORDER BY n.id LIMIT 3 WHERE n.name <> "
+    "'' RETURN n.id AS id",
+    "ascending in full": "MATCH (n:Entity) RETURN n.name AS name ORDER BY name ASCENDING SKIP 0 "
+    "LIMIT 1",
+    "edge from the right": "MATCH (c:Place)<-[:BORN_IN]-(p) RETURN c.name AS city, collect(p.name) "
+    "AS born",
+    "properties in an edge": "MATCH ()-[r:BORN_IN {predicate: 'born_in'}]->() RETURN r.score AS s",
+    "evidence of a triple": "MATCH (c:Chunk)-[s:STATES]->(e:Entity)-[t]->() WHERE s.triple_id = "
+    "t.id RETURN s.quote AS quote, t.score AS score",
+    "two patterns": "MATCH (a:Person)-[:BORN_IN]->(c), (b:Person)-[:BORN_IN]->(c) WHERE a.id < "
+    "b.id RETURN a.id AS a, b.id AS b",
+    "functions of strings": "RETURN toUpper('a') + substring('bcd', 1) + replace('xy', 'x', 'z') "
+    "AS s, split('a,b', ',') AS l, trim(' a ') AS t",
+    "truth values": "RETURN true AND NOT false OR (1 < 2) = true AS x",
+    "list as a parameter": "MATCH (n:Entity) WHERE n.name IN $names RETURN n.id AS id",
+    "functions of lists": "RETURN [1, 2] + [3] AS l, size([1, 2]) AS n, head([1]) AS h, last([1, "
+    "2]) AS t, range(0, 10, 5) AS r",
+    "case without ELSE": "MATCH (n:Entity) RETURN CASE n.name WHEN 'x' THEN 1 END AS k",
+    "NOT twice": "MATCH (n:Person) WHERE NOT (n)-[:BORN_IN]->() AND NOT n.name IS NULL RETURN n.id "
+    "AS id",
+    "UNWIND of maps": "UNWIND [{k: 'set', v: 1}, {k: 'delete', v: 2}] AS row RETURN row.k AS k, "
+    "row.v AS v",
+    "UNWIND twice": "UNWIND [1, 2] AS x UNWIND ['a', 'b'] AS y RETURN x, y",
+    "aggregates": "MATCH (n:Entity)-[r]->() WITH type(r) AS t, avg(r.score) AS a, min(r.score) AS "
+    "lo, max(r.score) AS hi RETURN t, a, lo, hi ORDER BY t",
+    "count of different": "MATCH (n:Entity) RETURN count(DISTINCT n.name) AS n",
+    "all shortest paths": "MATCH p = allShortestPaths((a:Person {name: 'Marie "
+    "Curie'})-[*..3]-(b:Place)) RETURN length(p) AS n",
+    "semicolon and a comment": "RETURN 1 AS x; // done",
+    "lines that end in CR LF": "MATCH (n:Person)\r\nRETURN n.id AS id\r\n",
+    "tabs": "\tMATCH\t(n:Person)\tRETURN\tn.id\tAS\tid",
+    "lower case": "match (n:Person) where n.name is not null return n.id as id order by id limit 1",
+    "alias that looks like a write": "MATCH (n) RETURN count(n) AS `SET n.x = 1`",
+    "predictions": "MATCH (a)-[p:PREDICTED]->(b) RETURN p.predicate AS relation, p.score AS score",
+    "literals": "MATCH (p:Person)-[:DATE_OF_BIRTH]->(d:Literal) RETURN d.lexical AS day",
+    "fold": "RETURN reduce(s = 0, x IN [1, 2, 3] | s + x) AS s",
 }
 
 #: Honest reads that need Neo4j's own dialect.
@@ -161,4 +312,8 @@ NEO4J_READS = {
     "offset": "MATCH (n) RETURN n ORDER BY n.id OFFSET 1 LIMIT 1",
     "unicode escape": "RETURN 'caf\\u00e9', 'C:\\\\users'",
     "nested case": "RETURN CASE WHEN true THEN CASE 1 WHEN 1 THEN 2 END ELSE 3 END AS x",
+    "keywords as properties": "MATCH (n:Person) WHERE n.set IS NULL RETURN n.load, n.call, n.drop",
+    "union and union all": "RETURN 1 AS x UNION RETURN 2 AS x",
+    "skip by an expression": "MATCH (n) RETURN n ORDER BY n.id SKIP toInteger('0') LIMIT 2",
+    "combining marks": "MATCH (n:Person) RETURN n.name AS `e\u0301`",
 }

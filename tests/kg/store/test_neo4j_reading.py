@@ -119,7 +119,7 @@ def test_server_layer_refuses_without_the_guard(
     graph: GraphStore, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
     """The second lock: what if the guard had a hole?"""
-    monkeypatch.setattr("kg.store.guard.check", lambda cypher: None)
+    monkeypatch.setattr("kg.store.guard.check", lambda *_: None)
     with pytest.raises((QueryRefused, QueryError)) as caught:
         graph.read(statement)
     assert isinstance(caught.value, QueryRefused) or statement.startswith("SHOW")
