@@ -9,6 +9,7 @@ import pytest
 import rdflib
 from rdflib import RDF, RDFS, SH
 
+import kg
 from kg.constraints import (
     Acyclic,
     Arity,
@@ -31,10 +32,13 @@ from kg.constraints import (
     rules_of,
     validate,
 )
-from kg.constraints.shacl import Names, shapes_of
+from kg.constraints.shacl import shapes_of
+from kg.exchange.rdf import to_rdflib
+from kg.exchange.rdf.terms import VOCABULARY, XSD, relation_iri, type_iri
 from kg.schema import Schema
+from tests.kg.sample_graph import fill
 
-SAFE = Names("http://example.org/")
+SAFE = "http://example.org/"
 RULES: list[Rule] = [
     Relations(["knows", "born in", "born_on", "part_of"]),
     Types(["Person", "Place", "City"]),
@@ -77,35 +81,41 @@ def random_graph(seed: int) -> LabelledGraph:
     return LabelledGraph(tuple(edges.values()), tuple(nodes))
 
 
-def as_rdf(graph: LabelledGraph, names: Names) -> rdflib.Graph:
+def as_rdf(graph: LabelledGraph, base: str) -> rdflib.Graph:
     data = rdflib.Graph()
 
     def term(node: Node) -> rdflib.term.Node:
         if node.literal:
-            return rdflib.Literal(node.name, datatype=rdflib.URIRef(names.datatype(node.types[0])))
-        return rdflib.URIRef(names.entity(node.id))
+            prefix, _, name = node.types[0].partition(":")
+            datatype = (XSD if prefix == "xsd" else VOCABULARY) + name
+            return rdflib.Literal(node.name, datatype=rdflib.URIRef(datatype))
+        return rdflib.URIRef(base + node.id)
 
     for node in graph.nodes():
         if not node.literal:
             data.add((term(node), RDFS.label, rdflib.Literal(node.name)))
             for type in node.types:
-                data.add((term(node), RDF.type, rdflib.URIRef(names.type(type))))
+                data.add((term(node), RDF.type, rdflib.URIRef(type_iri(base, type))))
     for edge in graph.edges():
-        relation = rdflib.URIRef(names.relation(edge.relation))
+        relation = rdflib.URIRef(relation_iri(base, edge.relation))
         data.add((term(edge.head), relation, term(edge.tail)))
     return data
 
 
-def by_shacl(graph: LabelledGraph, rules: list[Rule], names: Names) -> set[tuple[int, str]]:
+def by_shacl(graph: LabelledGraph, rules: list[Rule], base: str) -> set[tuple[int, str]]:
     """Return (number of the rule, id of the focus node) of every result."""
-    shapes = rdflib.Graph().parse(data=shapes_of(rules, names=names).turtle, format="turtle")
-    _, report, _ = pyshacl.validate(as_rdf(graph, names), shacl_graph=shapes)
+    return results(as_rdf(graph, base), rules, base)
+
+
+def results(data: rdflib.Graph, rules: list[Rule], base: str) -> set[tuple[int, str]]:
+    shapes = rdflib.Graph().parse(data=shapes_of(rules, base=base).turtle, format="turtle")
+    _, report, _ = pyshacl.validate(data, shacl_graph=shapes)
     found = set()
     for result in report.subjects(RDF.type, SH.ValidationResult):
         shape = report.value(result, SH.sourceShape)
-        while not str(shape).startswith(f"{names.base}shape/"):
+        while not str(shape).startswith(f"{base}shape/"):
             shape = shapes.value(predicate=SH.property, object=shape)
-        focus = str(report.value(result, SH.focusNode)).removeprefix(names.base)
+        focus = str(report.value(result, SH.focusNode)).removeprefix(base)
         found.add((int(str(shape).rpartition("/")[2]), focus))
     return found
 
@@ -157,13 +167,37 @@ def test_reports_agree_on_a_schema() -> None:
         assert by_shacl(graph, rules, SAFE) == by_us(graph, rules), seed
 
 
+def test_reports_agree_on_what_a_store_exports() -> None:
+    """The shapes and the export of RDF have the same names for the same things."""
+    store = kg.open_graph("memory://")
+    fill(store)
+    schema = Schema.parse(
+        """
+        types: {Person: {}, Place: {}, Organization: {}}
+        relations:
+          born_in: {head: Person, tail: Organization}
+          spouse: {head: Person, tail: Person, symmetric: true}
+          employer: {head: Place, tail: Organization}
+          date of birth: {head: Person, tail: number}
+        """
+    )
+    rules = [*rules_of(schema), MinEdges(6), Cardinality("SPOUSE", least=1, types=["City"])]
+    found = results(to_rdflib(store).default_graph, rules, "urn:sheaf:")
+    broken = {(rules[number].name, rules[number].about) for number, _ in found}
+    report = validate(store, rules)
+    assert broken == {(one.rule, one.about) for one in report.failed}
+    assert ("Range", "BORN_IN") in broken
+    assert ("Range", "DATE_OF_BIRTH") in broken
+    assert ("MinEdges", "") in broken
+    store.close()
+
+
 def test_hostile_names_are_quoted() -> None:
     hostile = 'a> "b" \\ \n{é}'
     rules: list[Rule] = [Domain(hostile, [hostile]), Relations([hostile]), MaxWords(5)]
-    names = Names("http://example.org/")
     graph = LabelledGraph.of([("x", hostile, "y"), ("y", "other", "x")], types={"x": [hostile]})
     assert by_us(graph, rules) == {(1, "y")}
-    assert by_shacl(graph, rules, names) == {(1, "y")}
+    assert by_shacl(graph, rules, SAFE) == {(1, "y")}
 
 
 def test_rules_about_texts_are_left_out_and_named() -> None:
