@@ -76,11 +76,13 @@ class AnswerError(ExtractionError):
     Args:
         reason: what is wrong with it and what to do about it.
         answer: what came instead, in full.
+        retryable: another harvest asks again; otherwise the answer is stored and stays the same.
     """
 
-    def __init__(self, reason: str, *, answer: str = "") -> None:
+    def __init__(self, reason: str, *, answer: str = "", retryable: bool = False) -> None:
         super().__init__(reason)
         self.answer = answer
+        self.retryable = retryable
 
 
 class ContextTooLong(ExtractionError):

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 from harvest.documents import Failure
+from harvest.errors import AnswerError
 from kg.errors import KgError
 from kg.records import Batch, Config, Document
 
@@ -188,13 +189,17 @@ class Tally:
 
     def fail(self, document: Document, error: KgError, text: str) -> None:
         """Keep what a harvester could not read: the document, the text and what was said of it."""
+        answer = error.answer if isinstance(error, AnswerError) else ""
+        stored = isinstance(error, AnswerError) and not error.retryable
         self.failures.append(
             Failure(
                 document.uri,
                 " ".join(str(error).split()),
-                "the rest went on; harvest again to try this again",
+                "the rest went on; this answer is stored, so try another model or --chunk-tokens"
+                if stored
+                else "the rest went on; harvest again to try this again",
                 text=text,
-                answer=getattr(error, "answer", ""),
+                answer=answer,
             )
         )
 

@@ -6,8 +6,10 @@
 | `endpoint`, `dialect`, `completion` | one HTTP call, what the endpoint understands, its answer |
 | `limits`, `budget`, `prices`, `tokens`, `secret` | pace, budget, cost, counting, the key |
 | `parsing`, `rows` | tolerant JSON, statements in it |
-| `prompt`, `chunking`, `locating`, `reading`, `harvester` | schema-constrained extraction |
-| `estimate`, `options`, `commands` | dry run, settings and the command line |
+| `prompt`, `chunking`, `locating`, `reading`, `scoring` | schema-constrained extraction |
+| `harvester` | all of it together, as a job calls it |
+| `settings`, `options`, `estimate` | flags and environment, the command line, dry run |
+| `background` | an event loop for callers that have none |
 
 Importing this package loads none of them, and no library.
 """

@@ -51,6 +51,8 @@ ATTEMPTS: Final = 4
 REASKS: Final = 2
 #: Seconds of nothing but 429 after which we stop, and the longest pause we accept.
 PATIENCE: Final = 600.0
+#: Calls that fail one behind the other, whatever the reason, before we stop.
+MOST_LOST: Final = 10
 #: An unreadable answer is quoted back to the model up to this many code points.
 QUOTED_BACK: Final = 2_000
 
@@ -242,7 +244,9 @@ class LanguageModel:
                         self.cache.fail(
                             key, model=self.name, reason=str(rejected), text=rejected.body
                         )
-                        raise AnswerError(str(rejected), answer=rejected.body) from None
+                        raise AnswerError(
+                            str(rejected), answer=rejected.body, retryable=True
+                        ) from None
                     self.count.update(
                         name for name in self._dialect.fallbacks if not self.count[name]
                     )
@@ -320,9 +324,14 @@ class LanguageModel:
                 "the base URL right? What is written stays; the same command goes on later"
             )
             raise self._stopped
+        if self._lost >= max(MOST_LOST, 2 * self.concurrency):
+            self._stopped = EndpointUnreachable(
+                f"{self._lost} calls in a row failed, the last one: {failed}\nwhat is written "
+                "stays; the same command goes on later"
+            )
+            raise self._stopped
         raise AnswerError(
-            f"no answer in {ATTEMPTS} attempts: {failed}; harvest again to ask again",
-            answer=failed.body,
+            f"no answer in {ATTEMPTS} attempts: {failed}", answer=failed.body, retryable=True
         )
 
     @property

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import kg
-from harvest.errors import BudgetReached, EndpointRefused
+from harvest.errors import BudgetReached, EndpointRefused, EndpointUnreachable
 from harvest.job import AheadHarvester, harvest_documents
 from harvest.llm.budget import Budget
 from harvest.llm.harvester import LLMHarvester
@@ -190,6 +190,7 @@ def test_a_failed_chunk_is_one_row_and_the_others_of_its_document_stay() -> None
         (failure,) = report.failures
         assert failure.path == "0.txt" and "City1902" in failure.text
         assert failure.answer.startswith("I am sorry") and "no usable answer" in failure.reason
+        assert "this answer is stored" in failure.hint
         assert report.harvester["chunks_failed"] == 1 and report.harvester["chunks_ok"] == 4
         assert len(names(graph)) == 4
         asked = len(server.requests)
@@ -298,6 +299,17 @@ def test_a_refused_key_stops_at_once_and_says_so() -> None:
             harvest(graph, many(30), server, concurrency=4)
         assert len(server.requests) <= 4
         assert KEY not in str(caught.value) and caught.value.report is not None
+
+
+def test_an_endpoint_that_fails_every_call_stops_the_harvest() -> None:
+    graph = kg.open_graph("memory://")
+    with Server(always=servers.FAULTS["500"]) as server:
+        with pytest.raises(EndpointUnreachable, match="calls in a row failed") as caught:
+            harvest(graph, many(30, sentences=1), server, concurrency=2)
+        assert len(server.requests) <= 12 * 4
+    assert caught.value.report is not None
+    rows = caught.value.report.failures
+    assert rows and all("harvest again" in row.hint for row in rows)
 
 
 def test_it_works_where_a_loop_is_running_already() -> None:
