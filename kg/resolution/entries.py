@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from kg.derivation import Naming, derive_entities, resolve
 from kg.ids import normal_form, relation_type
@@ -18,6 +19,9 @@ from kg.schema import Schema
 from kg.store.protocol import GraphStore
 
 __all__ = ["Entry", "Source", "Statements", "compatible_types", "entries_of", "grouped_by_name"]
+
+#: Types of persons, in normal form: their names have titles, middle names and initials.
+PERSONS: Final = frozenset({"person", "human", "people", "per"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ class Entry:
     def root(self) -> str:
         """Return the root of its type, in normal form as in its id; "" when unknown."""
         return normal_form(self.types[-1]) if self.types else ""
+
+    @property
+    def is_person(self) -> bool:
+        """Return whether one of its types is a person's."""
+        return any(normal_form(type) in PERSONS for type in self.types)
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ England" with "Henry VIII of England" (.938), and misses "Obama, Barack" (.636),
 | guard | keeps apart |
 |---|---|
 | equal digit groups, in order | Resolution 1441 / 1442 |
-| equal roman numerals and single letters | Henry VII / VIII, Vitamin A / B |
+| equal roman numerals, letters and codes | Henry VII / VIII, Vitamin A / B, KG163 / KH163 |
 | no opposed words (`kg.opposites`) | North Korea / South Korea, hyper- / hypothyroidism |
 | equal signs with a meaning | C / C++ / C# |
 | other words are misspellings: one edit, five letters or more | Iran / Iraq, Slovakia / Slovenia |
@@ -34,7 +34,15 @@ from typing import Final
 from kg.ids import normal_form
 from kg.opposites import differ_in_polarity
 
-__all__ = ["Name", "jaccard", "may_be_misspelt", "names_conflict"]
+__all__ = [
+    "Name",
+    "are_parts_replaced",
+    "jaccard",
+    "may_be_misspelt",
+    "may_be_one_person",
+    "names_conflict",
+    "person_key",
+]
 
 #: Length of a gram in code points (Graphiti's value, as the next two are).
 GRAM: Final = 3
@@ -56,6 +64,18 @@ _PLAIN: Final = str.maketrans(
 )
 #: Words that come and go between two spellings of one name.
 _LIGHT: Final = frozenset("the a an of and in de la le der von s".split())
+#: Words before and behind a person's name that are no part of it.
+_TITLES: Final = frozenset(
+    """
+    the sir dame lord lady dr doctor mr mrs ms miss prof professor rev reverend father brother
+    sister saint st pope bishop archbishop cardinal rabbi imam king queen prince princess emperor
+    count countess baron baroness duke duchess general admiral captain capt colonel col lieutenant
+    lt major maj sergeant sgt commander marshal president chancellor minister senator governor
+    judge justice ambassador
+    """.split()
+)
+_PARTICLES: Final = frozenset("graf freiherr zu van del dos du da di el al bin ibn ben y".split())
+_HONOURS: Final = frozenset("obe mbe cbe kbe kcb kcmg gcb frs phd md esq qc kc mp dso mc".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +100,7 @@ class Name:
     #: The words sorted, without articles: equal for two orders and two ways to write one name.
     key: str
     digits: tuple[str, ...]
-    #: Roman numerals up to 39, single letters and signs with a meaning, sorted.
+    #: Roman numerals up to 39, single letters, codes and signs with a meaning, sorted.
     marks: tuple[str, ...]
     #: Whether the name is long and varied enough to be compared by likeness.
     is_telling: bool
@@ -94,7 +114,7 @@ class Name:
         tight = normal.replace(" ", "")
         words = _words(normal)
         heavy = _without_articles(words)
-        marks = [word for word in heavy if len(word) == 1 or _ROMAN.fullmatch(word)]
+        marks = [word for word in heavy if _is_mark(word)]
         return Name(
             text=text,
             normal=normal,
@@ -106,6 +126,12 @@ class Name:
             is_telling=_entropy(tight) >= ENTROPY and (len(tight) >= LENGTH or len(heavy) >= 2),
             grams=frozenset(tight[at : at + GRAM] for at in range(max(1, len(tight) - GRAM + 1))),
         )
+
+
+def _is_mark(word: str) -> bool:
+    """Say whether a word is a numeral, a letter or a code such as "kg163"."""
+    coded = any(map(str.isdigit, word)) and not word.isdigit()
+    return len(word) == 1 or coded or _ROMAN.fullmatch(word) is not None
 
 
 def _words(normal: str) -> tuple[str, ...]:
@@ -164,6 +190,8 @@ def names_conflict(one: Name, other: Name) -> str:
     """
     if one.digits != other.digits:
         return "digits"
+    if one.tight == other.tight:  # "Don't" and the tokenised "Do n't"
+        return ""
     if one.marks != other.marks:
         return "numerals"
     if differ_in_polarity(one.words, other.words):
@@ -197,6 +225,68 @@ def may_be_misspelt(one: Name, other: Name) -> bool:
             return False
         only_right.remove(near)
     return True
+
+
+def are_parts_replaced(one: Name, other: Name) -> bool:
+    """Say whether two names share words while one of them has words that the other has not.
+
+    Names of one template or of a part and its whole are neighbours for every encoder: "Prussian
+    Army" and "Prussian Navy", "Hoodwinked!" and "Hoodwinked Too!". What is left for an encoder are
+    names that share no word, or nothing but words.
+
+    >>> are_parts_replaced(Name.of("Prussian Army"), Name.of("Prussian Navy"))
+    True
+    >>> are_parts_replaced(Name.of("Warsaw University"), Name.of("University of Warsaw"))
+    False
+    >>> are_parts_replaced(Name.of("NYC"), Name.of("New York City"))
+    False
+    """
+    left, right = set(one.words) - _LIGHT, set(other.words) - _LIGHT
+    return bool(left & right) and not may_be_misspelt(one, other)
+
+
+def person_key(name: Name) -> str:
+    """Return first and last word of a person's name without titles, "" for a name of one word.
+
+    >>> person_key(Name.of("General Sir Douglas David Gracey KCB"))
+    'douglas gracey'
+    """
+    words = _without_titles(name)
+    return f"{words[0]} {words[-1]}" if len(words) > 1 else ""
+
+
+def may_be_one_person(one: Name, other: Name) -> bool:
+    """Say whether two names of persons differ in titles, middle names and initials only.
+
+    First and last words are equal, and the words between them begin alike, in full or as initials:
+    George W. Bush is not George H. W. Bush.
+
+    >>> shown = [Name.of(text) for text in ("George W. Bush", "Dr. George Walker Bush")]
+    >>> may_be_one_person(*shown)
+    True
+    >>> may_be_one_person(shown[0], Name.of("George H. Bush"))
+    False
+    """
+    key = person_key(one)
+    if not key or key != person_key(other) or one.digits != other.digits:
+        return False
+    return all(
+        word == other_word or (min(len(word), len(other_word)) == 1 and word[0] == other_word[0])
+        for word, other_word in zip(_middle(one), _middle(other), strict=False)
+    )
+
+
+def _middle(name: Name) -> list[str]:
+    return [word for word in _without_titles(name)[1:-1] if word not in _LIGHT | _PARTICLES]
+
+
+def _without_titles(name: Name) -> tuple[str, ...]:
+    words = name.words
+    while len(words) > 1 and words[0] in _TITLES:
+        words = words[1:]
+    while len(words) > 1 and words[-1] in _HONOURS:
+        words = words[:-1]
+    return words
 
 
 def _is_one_edit(one: str, other: str) -> bool:

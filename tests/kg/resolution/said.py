@@ -1,4 +1,4 @@
-"""A graph of short sayings, as in `said(graph, {"a.txt": [("Ada:Person", "born in", "Rome:City")]})`."""
+"""A graph of short sayings: `said(graph, {"a.txt": [("Ada:Person", "born in", "Rome:City")]})`."""
 
 from __future__ import annotations
 

