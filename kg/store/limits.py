@@ -8,7 +8,7 @@ from typing import Any
 from kg.errors import LimitReached
 from kg.store.protocol import GraphPath, Limits, Node, Relationship
 
-__all__ = ["out_of_time", "within"]
+__all__ = ["out_of_time", "too_deep", "too_long", "within"]
 
 
 def within(rows: Iterable[tuple[Any, ...]], limits: Limits) -> Iterator[tuple[Any, ...]]:
@@ -32,10 +32,7 @@ def within(rows: Iterable[tuple[Any, ...]], limits: Limits) -> Iterator[tuple[An
             )
         size += _length(row)
         if size > limits.characters:
-            raise LimitReached(
-                f"the query returns more than {limits.characters:,} characters: "
-                "return fewer properties, or raise the limit"
-            )
+            raise too_long(limits)
         yield row
 
 
@@ -52,17 +49,26 @@ def _readable(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     try:
         yield from rows
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
 
 
 def _length(row: tuple[Any, ...]) -> int:
     try:
         return sum(map(_characters, row))
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
 
 
-def _too_deep() -> LimitReached:
+def too_long(limits: Limits) -> LimitReached:
+    """Return the error of an answer with too much text."""
+    return LimitReached(
+        f"the query returns more than {limits.characters:,} characters: "
+        "return fewer properties, or raise the limit"
+    )
+
+
+def too_deep() -> LimitReached:
+    """Return the error of an answer that cannot be read, because reading it is recursion."""
     return LimitReached(
         "the query returns lists or maps too deep inside each other: return their parts"
     )
