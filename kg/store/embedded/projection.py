@@ -23,7 +23,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Final, Literal
@@ -31,6 +30,7 @@ from typing import Final, Literal
 from grafeo import GrafeoDB, GrafeoError
 from grafeo import __version__ as ENGINE_VERSION  # noqa: N812 - a constant
 
+from kg.errors import StoreError
 from kg.store.embedded.basis import Basis
 from kg.store.embedded.deriving import Sight
 from kg.store.embedded.facts import fill_facts
@@ -53,19 +53,55 @@ _NAME: Final = re.compile(r"(projection|sources)-(\d+)\.(grafeo|basis|grafeo\.su
 type Scope = Literal["facts", "sources"]
 
 
-@dataclass(frozen=True, slots=True)
 class Projection:
-    """An engine that holds one state of the record."""
+    """One state of the record, ready to be asked; the engine is opened when it is needed."""
 
-    engine: GrafeoDB
-    basis: Basis
-    #: The change counter of that state.
-    counter: int
-    scope: Scope
+    def __init__(
+        self,
+        counter: int,
+        scope: Scope,
+        *,
+        engine: GrafeoDB | None = None,
+        basis: Basis | None = None,
+        snapshot: Path | None = None,
+    ) -> None:
+        #: The change counter of that state.
+        self.counter = counter
+        self.scope = scope
+        #: The sealed file; None where the projection lives in memory.
+        self.snapshot = snapshot
+        self._engine = engine
+        self._basis = basis
+
+    @property
+    def engine(self) -> GrafeoDB:
+        """The engine, read-only if it has opened a snapshot.
+
+        Raises:
+            StoreError: if the snapshot cannot be opened.
+        """
+        if self._engine is None:
+            try:
+                self._engine = GrafeoDB.open_read_only(str(self.snapshot))
+            except (GrafeoError, RuntimeError, OSError) as error:
+                raise StoreError(f"{self.snapshot} does not open ({error}): remove it") from None
+        return self._engine
+
+    @property
+    def basis(self) -> Basis:
+        """What the facts were derived from."""
+        if self._basis is None and self.snapshot is not None:
+            facts = _path(self.snapshot.parent, self.counter, "facts")
+            self._basis = Basis.load(_basis_of(facts))
+        if self._basis is None:
+            raise StoreError("a projection in memory has been made without its basis")
+        return self._basis
 
     def close(self) -> None:
         """Release the engine."""
-        self.engine.close()
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
 
 
 def open_projection(record: Record, folder: Path | None, scope: Scope) -> Projection:
@@ -83,8 +119,7 @@ def open_projection(record: Record, folder: Path | None, scope: Scope) -> Projec
         with collector_held(), record.snapshot():
             counter = record.counter
             _write(folder, counter, scope, Sight(record))
-    # Only a disk that loses what was just written leaves nothing here.
-    return _open(folder, counter, scope) or _build(record, scope)
+    return Projection(counter, scope, snapshot=_path(folder, counter, scope))
 
 
 def _build(record: Record, scope: Scope) -> Projection:
@@ -98,7 +133,7 @@ def _build(record: Record, scope: Scope) -> Projection:
                 fill_sources(filler, sight)
         for property in INDEXED:
             engine.create_property_index(property)
-        return Projection(engine, basis, record.counter, scope)
+        return Projection(record.counter, scope, engine=engine, basis=basis)
 
 
 def _write(folder: Path, counter: int, scope: Scope, sight: Sight) -> None:
@@ -168,16 +203,6 @@ def _snapshots(folder: Path, scope: Scope) -> Iterator[int]:
         match = _NAME.fullmatch(path.name)
         if match and path == _path(folder, int(match[2]), scope):
             yield int(match[2])
-
-
-def _open(folder: Path, counter: int, scope: Scope) -> Projection | None:
-    path = _path(folder, counter, scope)
-    try:
-        basis = Basis.load(_basis_of(_path(folder, counter, "facts")))
-        return Projection(GrafeoDB.open_read_only(str(path)), basis, counter, scope)
-    except (GrafeoError, RuntimeError, OSError) as error:
-        log.warning("%s does not open (%s): derived again from the record", path.name, error)
-        return None
 
 
 def _whole(folder: Path, counter: int, scope: Scope) -> bool:
