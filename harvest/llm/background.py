@@ -42,24 +42,26 @@ class BackgroundLoop:
             self._thread.start()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
+    def cancel(self) -> None:
+        """Cancel what is under way; one that does not let itself be cancelled goes on."""
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(2 * GRACE)
+
     def close(self) -> None:
         """Cancel what is under way and end the thread. Closing twice is allowed."""
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
+        if self._loop is None or self._thread is None:
             return
+        self.cancel()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(GRACE)
+        if not self._thread.is_alive():
+            self._loop.close()
         self._loop = self._thread = None
-        cancelled = asyncio.run_coroutine_threadsafe(_cancel_all(), loop)
-        try:
-            cancelled.result(GRACE)
-        except TimeoutError:
-            return  # a call that does not let itself be cancelled ends with the process
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(GRACE)
-        loop.close()
 
 
 async def _cancel_all() -> None:
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        await asyncio.wait(tasks, timeout=GRACE)

@@ -122,8 +122,9 @@ class LLMHarvester:
         self.close()
 
     def close(self) -> None:
-        """Cancel calls under way and close the connections."""
+        """Cancel calls under way and close the connections. Closing twice is allowed."""
         self._started.clear()
+        self._loop.cancel()
         self._loop.submit(self.model.close()).result()
         self._loop.close()
 
