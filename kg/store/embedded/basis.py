@@ -38,9 +38,15 @@ class Posting(NamedTuple):
     supports: bool
 
 
-def posting_row(triple: bytes, head: bytes, key: int, *, supports: bool) -> bytes:
-    """Return the row of one piece of evidence; `triple` and `head` are 16 bytes of their ids."""
-    return triple + head + (key << 1 | supports).to_bytes(8, "little")
+def posting_row(place: bytes, key: int, supports: bool) -> bytes:
+    """Return the row of one piece of evidence.
+
+    Args:
+        place: 16 bytes of the triple's id, then 16 of its head's.
+        key: of the evidence.
+        supports: whether it supports the triple, or only states it.
+    """
+    return place + (key << 1 | supports).to_bytes(8, "little")
 
 
 @dataclass(frozen=True)

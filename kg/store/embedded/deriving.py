@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from kg.derivation import (
     Naming,
@@ -28,7 +28,7 @@ from kg.records import Config, Entity, Prediction, RelationName
 from kg.store.embedded import reading
 from kg.store.embedded.record import Record, hex_id
 
-__all__ = ["Ends", "Fact", "Groups", "Sight", "facts", "triple_digest"]
+__all__ = ["Ends", "Groups", "Sight", "facts", "triple_digest"]
 
 #: Canonical head, relation type and canonical tail: what a triple is.
 type Ends = tuple[str, str, str]
@@ -42,16 +42,6 @@ EVIDENCE = (
     "SELECT key, head, tail, literal, relation, score, source, "
     "negated OR (hedged AND config NOT IN ({asking})) FROM evidence"
 )
-
-
-class Fact(NamedTuple):
-    """A triple as the property graph holds it."""
-
-    id: str
-    ends: Ends
-    predicate: str
-    score: float
-    support: int
 
 
 def triple_digest(ends: Ends) -> bytes:
@@ -176,9 +166,23 @@ class Sight:
         return predicted_only(predictions, self.canonical, entities, triples, self.relation_names)
 
 
-def facts(groups: Groups) -> Iterator[tuple[bytes, Ends, Fact | None]]:
-    """Yield for each group the digest of its triple's id, its ends, and the triple if supported."""
+def facts(groups: Groups) -> Iterator[tuple[bytes, Ends, dict[str, Any] | None]]:
+    """Yield the digest of each triple's id, its ends, and the properties of its edge.
+
+    They are those of `kg.store.shape.triple_properties`; None for a triple that is stated and not
+    supported.
+    """
     for ends, rows in groups.items():
         digest = triple_digest(ends)
         votes = [vote for _, vote in rows if vote is not None]
-        yield digest, ends, Fact(f"t_{digest.hex()}", ends, *tally(votes)) if votes else None
+        if not votes:
+            yield digest, ends, None
+            continue
+        predicate, score, support = tally(votes)
+        properties = {
+            "id": f"t_{digest.hex()}",
+            "predicate": predicate,
+            "score": score,
+            "support": support,
+        }
+        yield digest, ends, properties

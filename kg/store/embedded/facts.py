@@ -16,12 +16,11 @@ from kg.records import Entity, RelationName
 from kg.store import shape
 from kg.store.embedded import reading
 from kg.store.embedded.basis import Basis, posting_row
-from kg.store.embedded.deriving import Fact, Sight, facts
+from kg.store.embedded.deriving import Sight, facts
 from kg.store.embedded.filling import Filler
 
 __all__ = [
     "Supported",
-    "fact_properties",
     "fill_entities",
     "fill_facts",
     "fill_predictions",
@@ -41,12 +40,12 @@ def fill_facts(filler: Filler, sight: Sight) -> Basis:
     fill_entities(filler, entities)
     filler.nodes("Literal", map(shape.literal_properties, reading.literals(sight.record)))
     postings = []
-    for digest, ends, fact in facts(groups):
-        if fact is not None:
-            filler.edge(ends[0], ends[2], ends[1], fact_properties(fact))
-        source = bytes.fromhex(ends[0][2:])
-        for key, vote in groups[ends]:
-            postings.append(posting_row(digest, source, key, supports=vote is not None))
+    for digest, ends, properties in facts(groups):
+        head, relation, tail = ends
+        if properties is not None:
+            filler.edge(head, tail, relation, properties)
+        place = digest + bytes.fromhex(head[2:])
+        postings += [posting_row(place, key, vote is not None) for key, vote in groups[ends]]
     postings.sort()
     moved = {raw: id for raw, id in sight.canonical.items() if raw != id}
     basis = Basis(sight.counts, moved, relations_key(sight.relation_names), b"".join(postings))
@@ -72,16 +71,6 @@ def fill_predictions(filler: Filler, sight: Sight, basis: Basis, entities: Conta
         tail = canonical.get(prediction.tail, prediction.tail)
         if tail in filler:
             filler.edge(head, tail, "PREDICTED", shape.predicted_properties(prediction))
-
-
-def fact_properties(fact: Fact) -> dict[str, Any]:
-    """Return the properties of a triple's edge, as `kg.store.shape.triple_properties` does."""
-    return {
-        "id": fact.id,
-        "predicate": fact.predicate,
-        "score": fact.score,
-        "support": fact.support,
-    }
 
 
 def relations_key(rows: Iterable[RelationName]) -> str:

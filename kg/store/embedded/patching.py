@@ -28,7 +28,6 @@ from kg.store.embedded import reading
 from kg.store.embedded.basis import Basis, Posting, posting, posting_row
 from kg.store.embedded.deriving import Groups, Sight, facts
 from kg.store.embedded.facts import (
-    fact_properties,
     fill_entities,
     fill_predictions,
     relations_key,
@@ -135,19 +134,20 @@ def apply(change: Changes, engine: GrafeoDB, sight: Sight) -> Basis:
     with Filler(engine) as filler:
         gone = _entities(change, sight, groups, filler)
         _literals(sight, groups, filler)
-        for digest, ends, fact in facts(groups):
-            head = bytes.fromhex(ends[0][2:])
+        for digest, ends, properties in facts(groups):
+            head, relation, tail = ends
+            place = digest + bytes.fromhex(head[2:])
             rows += [
-                posting_row(digest, head, key, supports=vote is not None)
+                posting_row(place, key, vote is not None)
                 for key, vote in groups[ends]
                 if key in change.fresh
             ]
-            if fact is None:
+            if properties is None:
                 continue
             if digest in held:
-                _set(engine, held.pop(digest), fact_properties(fact))
+                _set(engine, held.pop(digest), properties)
             else:
-                filler.edge(ends[0], ends[2], ends[1], fact_properties(fact))
+                filler.edge(head, tail, relation, properties)
         for edge in held.values():
             engine.delete_edge(edge)
     for node in gone | (_idle_nodes(engine, sight) if change.removed else set()):

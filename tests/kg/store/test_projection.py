@@ -225,14 +225,14 @@ def test_postings_on_paper(tmp_path: Path) -> None:
     a, b, c = (bytes([n]) * 16 for n in (1, 2, 3))
     head = bytes(16)
     rows = sorted(
-        posting_row(triple, head, key, supports=key != 3)
+        posting_row(triple + head, key, key != 3)
         for triple, key in ((a, 1), (b, 2), (b, 3), (c, 70_000))
     )
     basis = Basis({1: 2, 5: 1}, {"e_1": "e_2"}, "[]", b"".join(rows))
     assert [(p.key, p.supports) for p in basis.of(b)] == [(2, True), (3, False)]
     assert basis.of(bytes([9]) * 16) == basis.of(bytes(16)) == []
     assert basis.keys() == [posting(row).key for row in rows] == [1, 2, 3, 70_000]
-    new = [posting_row(b, head, 9, supports=True), posting_row(bytes(16), head, 8, supports=True)]
+    new = [posting_row(b + head, 9, True), posting_row(bytes(16) + head, 8, True)]
     exchanged = basis.exchanged(without=[rows[1], rows[3]], plus=new)
     assert exchanged == b"".join(sorted([rows[0], rows[2], *new]))
     basis.save(tmp_path / "basis")
