@@ -42,6 +42,8 @@ __all__ = ["from_langchain", "read_langchain", "to_langchain", "write_langchain"
 
 #: Evidence without a document is spread over graph documents of this many.
 PART: Final = 1_000
+#: Entities remembered, as a document names the same ones again and again.
+CACHED: Final = 20_000
 
 _ID: Final = re.compile(r"[el]_[0-9a-f]{32}")
 #: Types that say nothing.
@@ -100,7 +102,7 @@ class _Maker:
             assert isinstance(found, Entity)
             return found
 
-        self.entity: Callable[[str], Entity] = lru_cache(maxsize=50_000)(entity)
+        self.entity: Callable[[str], Entity] = lru_cache(CACHED)(entity)
 
     def graph_document(
         self, source: Mapping[str, Any], evidence: Sequence[Evidence], mentioned: set[str]

@@ -76,7 +76,10 @@ class Scratch(AbstractContextManager["Scratch"]):
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Iterate over keys and texts, sorted by key."""
         self._write()
-        yield from self._db.execute("SELECT key, value FROM row ORDER BY key, rowid")
+        # No `yield from`: it would close the cursor of an iteration that an error left, perhaps
+        # after the file.
+        for row in self._db.execute("SELECT key, value FROM row ORDER BY key, rowid"):
+            yield row[0], row[1]
 
     def keys(self) -> Iterator[str]:
         """Iterate over the different keys, sorted."""

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import kg
 from kg.commands import app
 from kg.ids import triple_id
-from tests.kg.sample_graph import ACADEMY, EVIL_HEAD, MARIE, PIERRE, WARSAW, fill
+from tests.kg.sample_graph import ACADEMY, EVIL_HEAD, MARIE, WARSAW, fill
 
 RUN = CliRunner()
 BORN = triple_id(MARIE, "BORN_IN", WARSAW)
@@ -239,55 +239,3 @@ def test_delete_removes_what_only_that_document_says(graph: str) -> None:
     run("delete", graph, "marie.txt")
     assert answer("stats", graph)["triples"] == 1
     assert "marie.txt" in run("delete", graph, "marie.txt", code=2)
-
-
-# ------------------------------------------------------------------------------ export and import
-
-
-@pytest.mark.parametrize(("suffix", "kept"), [(".tsv", 4), (".graphml", 5)])
-def test_export_and_import_give_equal_triples(
-    graph: str, tmp_path: Path, suffix: str, kept: int
-) -> None:
-    file, copy = tmp_path / f"out{suffix}", str(tmp_path / "copy.kg")
-    exported = answer("export", graph, str(file))
-    assert exported["triples"] == kept
-    assert all(Path(name).exists() for name in exported["files"])
-    imported = answer("import", copy, str(file))
-    assert imported["facts"] == kept
-    again = answer("import", copy, str(file))
-    assert (again["created"], again["facts"]) == (0, kept)
-    run("undo", copy, again["run"])
-    assert answer("stats", copy)["triples"] == kept
-    run("undo", copy, imported["run"])
-    assert answer("stats", copy)["triples"] == 0
-
-
-def test_export_says_what_it_leaves_out(graph: str, tmp_path: Path) -> None:
-    result = RUN.invoke(app, ["export", graph, str(tmp_path / "x.tsv")])
-    assert "left out 1 triple with a literal" in result.stderr
-    assert answer("export", graph, str(tmp_path / "y.tsv"), "--literals")["triples"] == 5
-
-
-def test_the_format_is_named_by_suffix_or_option(graph: str, tmp_path: Path) -> None:
-    error = run("export", graph, str(tmp_path / "x.csv"), code=1)
-    assert "suffix .csv" in error
-    assert answer("export", graph, str(tmp_path / "x.csv"), "--format", "tsv")["triples"] == 4
-    (tmp_path / "x").touch()
-    assert "suffix (none)" in run("import", graph, str(tmp_path / "x"), code=1)
-
-
-@pytest.mark.parametrize("suffix", [".tsv", ".graphml"])
-def test_import_of_a_file_that_is_missing(tmp_path: Path, suffix: str) -> None:
-    error = run("import", str(tmp_path / "g.kg"), str(tmp_path / f"none{suffix}"), code=2)
-    assert "does not exist" in error
-    assert not (tmp_path / "g.kg").exists()
-
-
-def test_predictions_are_not_exported(graph: str, tmp_path: Path) -> None:
-    for suffix in (".tsv", ".graphml"):
-        file = tmp_path / f"x{suffix}"
-        run("export", graph, str(file))
-        assert triple_id(PIERRE, "BORN_IN", WARSAW) not in file.read_text(encoding="utf-8")
-    rows = (tmp_path / "x.tsv").read_text(encoding="utf-8").splitlines()
-    assert f"{PIERRE}\tBORN_IN\t{WARSAW}" not in rows
-    assert f"{MARIE}\tBORN_IN\t{WARSAW}" in rows

@@ -230,7 +230,7 @@ def _row(kind: Kind, name: str, found: Mapping[str, list[str]]) -> Row:
         if column == "id" and kind not in ("merge", "prediction"):
             row[column] = unquote(name[2:]) if kind == "run" else name
         elif values is None:
-            row[column] = None
+            continue
         elif type == "runs":
             row[column] = sorted({_run(value) for value in values})
         elif type == "run":
@@ -252,7 +252,10 @@ def _label(iri: str, labels: list[tuple[str, str]]) -> str:
     """Return the label without a language, else the English, else the smallest."""
     order = {"": 0, "en": 1}
     best = min(labels, key=lambda one: (order.get(one[0], 2), one), default=("", ""))
-    return best[1] if best[1].strip() else unquote(local_name(iri)) or iri
+    if best[1].strip():
+        return best[1]
+    name = unquote(local_name(iri))
+    return f"_:{name}" if iri.startswith("_:") else name if name.strip() else iri
 
 
 def _description(iri: str, found: Mapping[str, list[Any]]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from kg.exchange.rdf.terms import (
     usable,
 )
 from kg.exchange.scratch import Scratch
+from kg.exchange.stated import PART
 from kg.ids import relation_type
 from kg.records import Entity, Literal, Triple
 from kg.store.protocol import GraphStore
@@ -46,6 +47,9 @@ __all__ = ["LOSSLESS", "to_rdflib", "write_rdf"]
 
 #: Suffix → does the format have named graphs, so that it carries the written records too?
 LOSSLESS: Final = {"nq": True, "trig": True, "ttl": False, "nt": False}
+
+#: IRIs remembered.
+CACHED: Final = 20_000
 
 _IN_DOCUMENT: Final = ("document", "chunk", "mention", "evidence")
 
@@ -81,14 +85,19 @@ def write_rdf(
     found = pyoxigraph.RdfFormat.from_extension(kind)
     prefixes = {"rdf": RDF, "rdfs": RDFS, "owl": OWL, "xsd": XSD, "skos": SKOS, "dct": DCT}
     prefixes |= {"prov": "http://www.w3.org/ns/prov#", "sheaf": VOCABULARY}
-    with exported_file(graph, path) as draft, _Quads(graph, base, progress) as quads:
+    with (
+        exported_file(graph, path) as draft,
+        # Opened here, as an error of Python's names the file.
+        draft.open("wb") as file,
+        _Quads(graph, base, progress) as quads,
+    ):
         parts: Iterable[Any] = quads.derived()
         if LOSSLESS[kind]:
             parts = chain(parts, quads.written(grouped=kind == "trig"))
         else:
             parts = (quad.triple for quad in parts)
         pyoxigraph.serialize(
-            parts, str(draft), format=found, prefixes=prefixes if kind in ("trig", "ttl") else None
+            parts, file, format=found, prefixes=prefixes if kind in ("trig", "ttl") else None
         )
         return quads.triples
 
@@ -138,7 +147,7 @@ class _Quads:
         self.external = Scratch()
         self.any_external = False
         self.known = Scratch()
-        self.node: Callable[[str], pyoxigraph.NamedNode] = lru_cache(20_000)(pyoxigraph.NamedNode)
+        self.node: Callable[[str], pyoxigraph.NamedNode] = lru_cache(CACHED)(pyoxigraph.NamedNode)
         self.node(base + "check")
         self.done = 0
 
@@ -278,7 +287,7 @@ class _Quads:
         """Add to rows of evidence the derived triple that each states."""
         canonical = canonical_ids(self.graph)
         names = list(self.graph.written("relation_name"))
-        for part in batched(found, 2_000):
+        for part in batched(found, PART):
             statements = [
                 Statement(
                     id=row["id"],

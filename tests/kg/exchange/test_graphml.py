@@ -17,6 +17,7 @@ from kg.exchange.networkx import to_networkx
 from kg.ids import triple_id
 from kg.records import Literal
 from kg.store.protocol import GraphStore
+from tests.kg.exchange.graphs import hostile_graph
 from tests.kg.sample_graph import MARIE, PIERRE, WARSAW, fill
 
 
@@ -102,6 +103,46 @@ def test_foreign_graphml_is_read_by_its_labels(tmp_path: Path) -> None:
     read_graphml(graph, tmp_path / "x.graphml")
     assert {e.name for e in graph.derived("entity")} == {"Ada", "n2"}
     assert {t.relation for t in graph.derived("triple")} == {"BORN_IN", "RELATED_TO"}
+
+
+def test_networkx_reads_hostile_names_and_takes_the_triple_id_as_key(tmp_path: Path) -> None:
+    graph = hostile_graph()
+    write_graphml(graph, tmp_path / "a.graphml")
+    read = networkx.read_graphml(tmp_path / "a.graphml", force_multigraph=True)
+    keys = {(head, tail, key) for head, tail, key in read.edges(keys=True)}
+    assert keys == {(t.head, t.tail, t.id) for t in graph.derived("triple")}
+    assert {read.nodes[id]["label"] for id in read} >= {"NA", 'unbalanced "', "東京 🗼 👩‍👩‍👧"}
+
+
+def test_labels_of_yed_and_nested_graphs(tmp_path: Path) -> None:
+    (tmp_path / "x.graphml").write_text(
+        """<?xml version="1.0"?>
+        <graphml xmlns="http://graphml.graphdrawing.org/xmlns"
+                 xmlns:y="http://www.yworks.com/xml/graphml">
+        <key id="d0" for="node" yfiles.type="nodegraphics"/>
+        <graph edgedefault="directed"><edge source="a" target="b"/>
+        <node id="a"><data key="d0"><y:ShapeNode><y:NodeLabel>Ada</y:NodeLabel></y:ShapeNode></data>
+          <graph edgedefault="directed"><node id="b"/></graph></node>
+        </graph></graphml>""",
+        encoding="utf-8",
+    )
+    graph = kg.open_graph("memory://")
+    assert read_graphml(graph, tmp_path / "x.graphml").facts == 1
+    assert {e.name for e in graph.derived("entity")} == {"Ada", "b"}
+
+
+def test_entities_that_expand_without_end_are_refused(tmp_path: Path) -> None:
+    levels = "".join(
+        f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' if n else '<!ENTITY e0 "aaaaaaaaaa">'
+        for n in range(12)
+    )
+    (tmp_path / "x.graphml").write_text(
+        f'<!DOCTYPE graphml [{levels}]><graphml><graph><node id="a"><data key="label">&e11;</data>'
+        "</node></graph></graphml>",
+        encoding="utf-8",
+    )
+    with pytest.raises(ExchangeError, match="not GraphML"):
+        read_graphml(kg.open_graph("memory://"), tmp_path / "x.graphml")
 
 
 @pytest.mark.parametrize(

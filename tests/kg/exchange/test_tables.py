@@ -17,6 +17,7 @@ from kg.exchange.tables import labels_path, read_table, write_table
 from kg.ids import entity_id, relation_type
 from kg.records import Entity
 from kg.store.protocol import GraphStore
+from tests.kg.exchange.graphs import full_graph, hostile_graph
 from tests.kg.sample_graph import MARIE, WARSAW, fill
 
 
@@ -64,6 +65,23 @@ def test_a_reader_with_quoting_gets_every_row(tmp_path: Path) -> None:
     with (tmp_path / "a.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))
     assert [len(row) for row in rows] == [3, 3, 3, 3]
+
+
+def test_pykeen_reads_every_triple_whatever_the_names(tmp_path: Path) -> None:
+    pytest.importorskip("pykeen")
+    from pykeen.triples import TriplesFactory
+
+    for graph in (full_graph(), hostile_graph()):
+        write_table(graph, tmp_path / "a.tsv")
+        factory = TriplesFactory.from_path(tmp_path / "a.tsv")
+        triples = [t for t in graph.derived("triple") if t.tail.startswith("e_")]
+        assert factory.num_triples == len(triples)
+        entities, relations = factory.entity_id_to_label, factory.relation_id_to_label
+        read = {
+            (entities[head], relations[relation], entities[tail])
+            for head, relation, tail in factory.mapped_triples.tolist()
+        }
+        assert read == {(t.head, t.relation, t.tail) for t in triples}
 
 
 hostile = st.text(
