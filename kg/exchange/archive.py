@@ -11,11 +11,11 @@ A row holds `None` (or no key) for a value that is absent. Mentions, evidence an
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from kg.records import Config, Evidence, Mention, Task
+from kg.exchange.scratch import Scratch
+from kg.records import Config, Evidence, Mention
 from kg.records import Literal as Value
 from kg.store.protocol import GraphStore
 
@@ -112,13 +112,13 @@ def _linked(graph: GraphStore, kind: _Linked) -> Iterator[Row]:
 
 
 def _tasks(graph: GraphStore) -> Iterator[Row]:
-    # They fit into memory: there is one for each chunk and config.
-    runs: dict[Task, list[str]] = defaultdict(list)
-    for run in graph.written("run"):
-        for task in graph.written("task", run=run.id):
-            runs[task].append(run.id)
-    for task in graph.written("task"):
-        yield {"chunk": task.chunk, "config": task.config, "runs": sorted(runs[task])}
+    with Scratch() as links:
+        for run in graph.written("run"):
+            for task in graph.written("task", run=run.id):
+                links.add(f"{task.chunk} {task.config}", run.id)
+        joined = links.join(graph.written("task"), lambda task: f"{task.chunk} {task.config}")
+        for task, runs in joined:
+            yield {"chunk": task.chunk, "config": task.config, "runs": sorted(runs)}
 
 
 def _written(graph: GraphStore, kind: Kind) -> Iterator[Any]:
@@ -130,6 +130,7 @@ def _written(graph: GraphStore, kind: Kind) -> Iterator[Any]:
 def fields(record: Any) -> Row:
     """Return the fields of a record by name, mappings as JSON.
 
+    >>> from kg.records import Task
     >>> fields(Task("c_1", "f_1"))
     {'chunk': 'c_1', 'config': 'f_1'}
     """

@@ -112,12 +112,14 @@ def _progress(done: str) -> Iterator[Progress]:
         seconds = time.monotonic() - began
         return f"{_count(total, 'row')} {done}, {total / max(seconds, 0.001):,.0f} rows/s"
 
+    console = Console(stderr=True)
     # It vanishes at the end, and a file or pipe never sees it.
     bar = Bar(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
     with bar:
         task = bar.add_task("opening the graph")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, Final, LiteralString
 
 from kg.derivation import resolve
@@ -25,16 +26,22 @@ TRIPLE: Final = (
     "MATCH (h:Entity)-[r]->(t) WHERE r.id = $id AND r.support IS NOT NULL "
     "RETURN h.id, type(r), t.id, r.predicate, r.score, r.support"
 )
-ENTITIES: Final = "MATCH (e:Entity) RETURN e ORDER BY e.id"
-LITERALS: Final = "MATCH (l:Literal) RETURN l ORDER BY l.id"
+ENTITIES: Final = "MATCH (e:Entity) WHERE e.id >= $low AND e.id < $high RETURN e ORDER BY e.id"
+LITERALS: Final = "MATCH (l:Literal) WHERE l.id >= $low AND l.id < $high RETURN l ORDER BY l.id"
 TRIPLES: Final = (
-    "MATCH (h:Entity)-[r]->(t) WHERE r.support IS NOT NULL "
+    "MATCH (h:Entity)-[r]->(t) WHERE r.support IS NOT NULL AND r.id >= $low AND r.id < $high "
     "RETURN h.id, type(r), t.id, r.predicate, r.score, r.support, r.id ORDER BY r.id"
 )
+ENTITY_COUNT: Final = "MATCH (e:Entity) RETURN count(*)"
+LITERAL_COUNT: Final = "MATCH (l:Literal) RETURN count(*)"
+TRIPLE_COUNT: Final = "MATCH (:Entity)-[r]->() WHERE r.support IS NOT NULL RETURN count(*)"
 RELATION_COUNTS: Final = (
     "MATCH (:Entity)-[r]->() WHERE r.support IS NOT NULL RETURN type(r), count(*)"
 )
 TYPE_LISTS: Final = "MATCH (e:Entity) RETURN e.types, count(*)"
+
+#: Derived records asked for at once, about; an answer is held in memory as a whole.
+PART: Final = 50_000
 
 
 class DerivedAnswers(ABC):
@@ -91,12 +98,24 @@ class DerivedAnswers(ABC):
     def derived(self, kind: str) -> Iterator[Any]:
         """Iterate over derived records of one kind, see `GraphStore.derived`."""
         if kind == "entity":
-            return (shape.entity_from(node.properties) for (node,) in self._query(ENTITIES))
+            nodes = self._parts("e", ENTITIES, ENTITY_COUNT)
+            return (shape.entity_from(node.properties) for (node,) in nodes)
         if kind == "literal":
-            return (shape.literal_from(node.properties) for (node,) in self._query(LITERALS))
+            nodes = self._parts("l", LITERALS, LITERAL_COUNT)
+            return (shape.literal_from(node.properties) for (node,) in nodes)
         if kind == "triple":
-            return (Triple(*row[:-1]) for row in self._query(TRIPLES))
+            return (Triple(*row[:-1]) for row in self._parts("t", TRIPLES, TRIPLE_COUNT))
         raise KgError(f"no derived records of kind {kind!r}; there are entity, literal, triple")
+
+    def _parts(
+        self, letter: str, select: LiteralString, count: LiteralString
+    ) -> Iterator[tuple[Any, ...]]:
+        """Ask for ranges of ids, one after the other; ids are hashes, so ranges are alike."""
+        ((number,),) = self._query(count)
+        parts = number // PART + 1
+        bounds = [f"{letter}_{place * 0x10000 // parts:04x}" for place in range(parts)]
+        for low, high in pairwise([*bounds, f"{letter}_g"]):
+            yield from self._query(select, {"low": low, "high": high})
 
     def _relation_counts(self) -> dict[str, int]:
         return _commonest_first(dict(self._query(RELATION_COUNTS)))
