@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,8 @@ from kg.store.filters import check_filters
 __all__ = ["literals", "written"]
 
 
+#: Tables that are read in pages, by their names in the statements below.
+_PAGED: Final = {"d": "document", "c": "chunk", "m": "mention", "e": "evidence"}
 #: Rows read at once of the kinds of which there are many.
 PAGE: Final = 5_000
 
@@ -264,20 +267,19 @@ def written(
 
 
 def _pages(record: Record, spec: _Kind) -> Iterator[tuple[Any, ...]]:
-    """Read all rows page by page: bounded memory, and no transaction open while others work."""
-    keys = spec.order.split(", ")
-    select = spec.select.replace("SELECT ", f"SELECT {spec.order}, ", 1)
-    marks = ", ".join("?" * len(keys))
-    # The first term alone lets SQLite seek in the index of a key that spans two tables.
-    after = f" WHERE {keys[0]} >= ? AND ({spec.order}) > ({marks})"
-    condition, values = "", ()
-    while True:
-        sql = f"{select}{condition} ORDER BY {spec.order} LIMIT {spec.page}"
-        rows = record.execute(sql, values).fetchall()
-        yield from (row[len(keys) :] for row in rows)
-        if len(rows) < spec.page:
-            return
-        condition, values = after, (rows[-1][0], *rows[-1][: len(keys)])
+    """Read all rows page by page: bounded memory, and no transaction open while others work.
+
+    Only the keys are put into the order of the ids at once, eight bytes each.
+    """
+    alias = spec.order[0]
+    order = array("q")
+    order.extend(key for (key,) in record.execute(f"SELECT key FROM {_PAGED[alias]} ORDER BY id"))
+    sql = (
+        f"{spec.select} WHERE {alias}.key IN (SELECT value FROM json_each(?)) ORDER BY {spec.order}"
+    )
+    for start in range(0, len(order), spec.page):
+        part = json.dumps(order[start : start + spec.page].tolist())
+        yield from record.execute(sql, (part,)).fetchall()
 
 
 def _is_text(kind: str, name: str) -> bool:

@@ -2,10 +2,13 @@
 
 Ids are 16-byte blobs and are seen once per record; everything that refers uses small integer
 keys. A key of evidence is never given twice, so that a reader can tell by it what it knows already.
-A mention refers to its `naming`: what it says of the entity, held once however often a text repeats
-it. The write-ahead log lets any number of processes read while one writes, and a killed writer
-leaves the last whole transaction. `counter` grows with every change of what is derived, which is
-how a reader sees that its projection is behind.
+Mentions and evidence are found by chunk and id: an id alone is random, and an index of such ids
+would have every new row of a large graph change a page of its own. A mention refers to its
+`naming`: what it says of the entity, held once however often a text repeats it.
+
+The write-ahead log lets any number of processes read while one writes, and a killed writer leaves
+the last whole transaction. `counter` grows with every change of what is derived, which is how a
+reader sees that its projection is behind.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from kg.errors import NotFound, StoreBusy, StoreError, StoreForeign, StoreVersio
 __all__ = ["FORMAT", "Record", "blob", "hex_id"]
 
 #: Version of the tables below; a higher one in a file was written by a newer library.
-FORMAT: Final = 3
+FORMAT: Final = 4
 #: Marks the file as ours ("shef").
 APPLICATION_ID: Final = 0x73686566
 #: How long a writer waits for another one, in seconds.
@@ -59,16 +62,16 @@ CREATE TABLE naming (
   config INTEGER NOT NULL);
 CREATE INDEX naming_raw ON naming (raw);
 CREATE TABLE mention (
-  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, naming INTEGER NOT NULL, chunk INTEGER,
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL, naming INTEGER NOT NULL, chunk INTEGER,
   start INTEGER, "end" INTEGER, config INTEGER NOT NULL);
-CREATE INDEX mention_chunk ON mention (chunk);
+CREATE UNIQUE INDEX mention_place ON mention (chunk, id);
 CREATE TABLE evidence (
-  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, head INTEGER NOT NULL,
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL, head INTEGER NOT NULL,
   relation TEXT NOT NULL, tail INTEGER, literal INTEGER, score REAL NOT NULL, chunk INTEGER,
   start INTEGER, "end" INTEGER, head_start INTEGER, head_end INTEGER, tail_start INTEGER,
   tail_end INTEGER, negated INTEGER NOT NULL, hedged INTEGER NOT NULL, time TEXT NOT NULL,
   source INTEGER NOT NULL, config INTEGER NOT NULL);
-CREATE INDEX evidence_chunk ON evidence (chunk);
+CREATE UNIQUE INDEX evidence_place ON evidence (chunk, id);
 CREATE TABLE mention_run (
   mention INTEGER, run INTEGER, PRIMARY KEY (mention, run)) WITHOUT ROWID;
 CREATE INDEX mention_run_run ON mention_run (run);

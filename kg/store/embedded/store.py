@@ -13,7 +13,7 @@ my.kg/responses.sqlite, models/, index/     caches and models of the other packa
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, LiteralString
@@ -26,6 +26,7 @@ from kg.store import guard
 from kg.store.answers import ENTITY, DerivedAnswers
 from kg.store.embedded import reading, removing, writing
 from kg.store.embedded.projection import ENGINE_VERSION, Projection, Scope, open_projection
+from kg.store.embedded.reader import Reader, SnapshotGone
 from kg.store.embedded.record import Record, blob, hex_id
 from kg.store.embedded.scope import scope_of
 from kg.store.limits import out_of_time, within
@@ -71,6 +72,7 @@ class EmbeddedStore(DerivedAnswers):
             _check_folder(folder, create)
         self._record = Record(folder / RECORD_NAME if folder else None, create=create)
         self._projection: Projection | None = None
+        self._reader: Reader | None = None
 
     @property
     def uri(self) -> str:
@@ -99,7 +101,8 @@ class EmbeddedStore(DerivedAnswers):
         return self._record.counter
 
     def close(self) -> None:
-        """Release files and memory."""
+        """Release files, memory and the reader."""
+        self._end_reader()
         self._drop()
         self._record.close()
 
@@ -153,7 +156,13 @@ class EmbeddedStore(DerivedAnswers):
         """Answer a guarded, read-only Cypher statement."""
         guard.check(cypher, parameters)
         bounds = limits or Limits()
-        columns, rows = self._run(cypher, parameters, bounds, scope_of(cypher))
+        scope = scope_of(cypher)
+        reader = self._reader_of(scope)
+        rows: Iterable[tuple[Any, ...]]
+        if reader is not None:
+            columns, rows = reader.ask(cypher, parameters or {}, bounds)
+        else:
+            columns, rows = self._run(cypher, parameters, bounds, scope)
         plain = (tuple(map(_plain, row)) for row in rows)
         return Rows(columns, tuple(within(plain, bounds)))
 
@@ -207,7 +216,7 @@ class EmbeddedStore(DerivedAnswers):
         return ask() if limits is None else self._in_time(limits, ask)
 
     def _in_time[T](self, limits: Limits, ask: Callable[[], T]) -> T:
-        """Run `ask` in time or leave it behind, because the engine cannot be stopped."""
+        """Run `ask` in time or leave it behind: in memory there is nothing to stop it by."""
         answers: SimpleQueue[T | QueryError] = SimpleQueue()
 
         def work() -> None:
@@ -225,6 +234,27 @@ class EmbeddedStore(DerivedAnswers):
         if isinstance(answer, QueryError):
             raise answer
         return answer
+
+    def _reader_of(self, scope: Scope) -> Reader | None:
+        """Return a reader of the present state; None where that is in memory only."""
+        snapshot = self._caught_up(scope).snapshot
+        held = self._reader
+        if held is not None and held.alive and held.snapshot == snapshot:
+            return held
+        self._end_reader()
+        if snapshot is not None:
+            try:
+                self._reader = Reader(snapshot)
+            except SnapshotGone:  # another process has written a newer one, or it was removed
+                self._drop()
+                snapshot = self._caught_up(scope).snapshot
+                self._reader = Reader(snapshot) if snapshot is not None else None
+        return self._reader
+
+    def _end_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
 
     def _entity_of_raw(self, id: str) -> Entity | None:
         moved = self._caught_up("facts").basis.moved

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -203,9 +204,27 @@ class _Writer:
         return known
 
     def _known(
-        self, table: str, rows: Iterable[Mention | Evidence], fresh: Collection[str]
+        self,
+        table: str,
+        rows: Iterable[Mention | Evidence],
+        chunks: Mapping[str, int],
+        fresh: Collection[str],
     ) -> dict[str, int]:
-        return self.record.keys(table, (row.id for row in rows if row.chunk not in fresh))
+        """Return the keys of those rows that were written before, looked up chunk by chunk."""
+        found: dict[str, int] = {}
+        by_chunk: dict[int | None, dict[bytes, str]] = defaultdict(dict)
+        for row in rows:
+            if row.chunk not in fresh:
+                by_chunk[chunks[row.chunk] if row.chunk else None][blob(row.id)] = row.id
+        for chunk, wanted in by_chunk.items():
+            ids = sorted(wanted)
+            for start in range(0, len(ids), 500):
+                part = ids[start : start + 500]
+                marks = ",".join("?" * len(part))
+                sql = f"SELECT id, key FROM {table} WHERE chunk IS ? AND id IN ({marks})"
+                held = self.record.execute(sql, (chunk, *part))
+                found.update((wanted[id], key) for id, key in held)
+        return found
 
     def _linked(self, table: str, keys: Iterable[int], new: int) -> None:
         """Link rows to the run; rows that were there before count as `linked`."""
@@ -226,7 +245,7 @@ class _Writer:
     ) -> None:
         unique = {m.id: m for m in mentions}
         self.duplicates += len(mentions) - len(unique)
-        known = self._known("mention", unique.values(), fresh)
+        known = self._known("mention", unique.values(), chunks, fresh)
         new = {id: m for id, m in unique.items() if id not in known}
         says = {
             id: (
@@ -285,7 +304,7 @@ class _Writer:
             if held is not e and (e.score, e.head_span or ()) > (held.score, held.head_span or ()):
                 best[e.id] = e
         self.duplicates += len(evidence) - len(best)
-        known = self._known("evidence", best.values(), fresh)
+        known = self._known("evidence", best.values(), chunks, fresh)
         new = {
             e.id: (
                 raws[e.head],
