@@ -30,14 +30,14 @@ __all__ = [
 
 def fill_facts(filler: Filler, sight: Sight) -> Basis:
     """Fill an empty engine with the facts of a record and return what they were derived from."""
-    groups = sight.groups()
     entities = sight.entities()
-    for head, _, tail in groups:
-        for id in (head, tail):
-            if id.startswith("e_") and id not in entities:
-                # No mention names it (any more): it exists, and its id is all there is to show.
-                entities[id] = Entity(id=id, name=id)
     fill_entities(filler, entities)
+    groups = sight.groups()  # while the engine makes the nodes
+    referred = {end for head, _, tail in groups for end in (head, tail) if end.startswith("e_")}
+    # No mention names them (any more): they exist, and their ids are all there is to show.
+    unnamed = {id: Entity(id=id, name=id) for id in referred - entities.keys()}
+    fill_entities(filler, unnamed)
+    entities |= unnamed
     filler.nodes("Literal", map(shape.literal_properties, reading.literals(sight.record)))
     postings = []
     for digest, ends, properties in facts(groups):
