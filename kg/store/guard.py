@@ -15,8 +15,10 @@ What could bring the engine itself down is refused, too: brackets or parameters 
 long chains of comparisons (Grafeo 0.6.0 dies of 2,000 of them, and of parameters 20,000 deep).
 
 Layers around it: a read-only connection and limits on every store; on Neo4j also the kind of the
-statement and its plan as the server sees them (`kg.store.neo4j`). Beyond all of them, connect to a
-server as a user with the role of a reader, and leave its import folder empty.
+statement and its plan as the server sees them (`kg.store.neo4j`); on an embedded graph a process
+that can open no files and no connections and is ended when its time is up (`…embedded.reader`).
+Beyond all of them, connect to a server as a user with the role of a reader, and leave its import
+folder empty.
 """
 
 from __future__ import annotations

@@ -13,9 +13,13 @@ import pytest
 from grafeo import GrafeoDB
 
 from kg.errors import KgError, LimitReached, QueryError
+from kg.ids import entity_id
+from kg.records import Batch, Config, Mention
 from kg.store.embedded.reader import Reader, SnapshotGone
+from kg.store.embedded.store import EmbeddedStore
 from kg.store.limits import within
 from kg.store.protocol import Limits
+from tests.kg.sample_graph import fill
 
 LIMITS = Limits(seconds=20)
 
@@ -175,3 +179,81 @@ def test_a_snapshot_that_is_gone_or_damaged_says_so(tmp_path: Path) -> None:
     (tmp_path / "bad.grafeo").write_bytes(b"no snapshot" * 1000)
     with pytest.raises(SnapshotGone, match=r"bad\.grafeo does not open"):
         Reader(tmp_path / "bad.grafeo")
+
+
+# ------------------------------------------------------------------------------ through a store
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    store = EmbeddedStore(tmp_path / "my.kg")
+    fill(store)
+    yield store
+    store.close()
+
+
+def test_a_graph_answers_again_after_a_question_that_killed_the_reader(
+    graph: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = "MATCH (p:Person) RETURN count(p) AS n"
+    before = graph.read(people).rows
+    with monkeypatch.context() as patch:
+        patch.setattr("kg.store.guard.check", lambda *_: None)
+        with pytest.raises(LimitReached, match="the engine died"):
+            graph.read("RETURN 1" + " = 1" * 20_000 + " AS x")
+    assert graph.read(people).rows == before
+
+
+def test_a_hole_in_the_guard_would_open_nothing(
+    graph: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("secret,1\n")
+    monkeypatch.setattr("kg.store.guard.check", lambda *_: None)
+    for statement in (f"LOAD CSV FROM '{secret}' AS l RETURN l", "CREATE (n:Evil)",
+                      "MATCH (n) SET n.x = 1", "MATCH (n) DETACH DELETE n"):  # fmt: skip
+        with pytest.raises(QueryError):
+            graph.read(statement)
+    assert graph.read("MATCH (n:Evil) RETURN n").rows == ()
+
+
+def test_each_state_of_a_graph_has_its_reader_and_none_stays(graph: EmbeddedStore) -> None:
+    count = "MATCH (e:Entity) RETURN count(e) AS n"
+    assert graph._reader is None  # nobody has asked yet
+    (before,) = graph.read(count).rows[0]
+    first = graph._reader
+    assert first is not None
+    graph.read("MATCH (p:Person) RETURN p.name AS name")
+    assert graph._reader is first
+    config = Config("test")
+    mention = Mention(entity_id("Zoe"), "Zoe", config.id)
+    graph.write(Batch(mentions=(mention,)), run=graph.begin_run(config).id)
+    assert graph.read(count).rows == ((before + 1,),)
+    assert graph._reader is not first
+    assert not first.alive
+    last = graph._reader
+    graph.close()
+    assert last is not None
+    assert not last.alive
+
+
+def test_two_stores_of_one_folder_follow_each_other(tmp_path: Path) -> None:
+    """A snapshot that the other one has replaced is not asked for again."""
+    one, other = (EmbeddedStore(tmp_path / "my.kg") for _ in range(2))
+    fill(one)
+    count = "MATCH (e:Entity) RETURN count(e) AS n"
+    (before,) = other.read(count).rows[0]
+    config = Config("test")
+    for number, store in enumerate((one, other, one), start=1):
+        mention = Mention(entity_id(f"Z{number}"), f"Z{number}", config.id)
+        store.write(Batch(mentions=(mention,)), run=store.begin_run(config).id)
+        assert [s.read(count).rows[0][0] for s in (one, other)] == [before + number] * 2
+    one.close()
+    other.close()
+
+
+def test_a_graph_in_memory_has_no_reader() -> None:
+    store = EmbeddedStore(None)
+    assert store.read("RETURN 1 AS x").rows == ((1,),)
+    assert store._reader is None
+    store.close()
