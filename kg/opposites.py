@@ -7,7 +7,7 @@ nearly the same sentence vector: no measure of likeness may join what these word
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import product
 from typing import Final
@@ -71,11 +71,12 @@ def _groups(text: str) -> list[frozenset[str]]:
 
 
 @cache
-def _opposites() -> dict[str, frozenset[str]]:
+def _opposites(form: Callable[[str], str] | None) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for group in _groups(GROUPS):
-        for word in group:
-            found.setdefault(word, set()).update(group - {word})
+        forms = {form(word) for word in group} if form else group
+        for word in forms:
+            found.setdefault(word, set()).update(forms - {word})
     return {word: frozenset(others) for word, others in found.items()}
 
 
@@ -89,10 +90,13 @@ def _prefix_pairs() -> list[tuple[str, str]]:
     ]
 
 
-def differ_in_polarity(one: Iterable[str], other: Iterable[str]) -> bool:
+def differ_in_polarity(
+    one: Iterable[str], other: Iterable[str], *, form: Callable[[str], str] | None = None
+) -> bool:
     """Say whether two lists of case-folded words differ in a word that turns the meaning.
 
-    Words that both hold are no difference, and neither is their order.
+    Words that both hold are no difference, and neither is their order. Where the lists hold stems,
+    `form` (a function of the module level) makes them of words.
 
     >>> differ_in_polarity(["north", "korea"], ["south", "korea"])
     True
@@ -107,7 +111,7 @@ def differ_in_polarity(one: Iterable[str], other: Iterable[str]) -> bool:
     only_left, only_right = (left - right).keys(), (right - left).keys()
     if (only_left | only_right) & DENIALS:
         return True
-    opposites = _opposites()
+    opposites = _opposites(form)
     if any(opposites.get(word, frozenset()) & only_right for word in only_left):
         return True
     return any(
