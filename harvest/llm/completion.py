@@ -8,11 +8,15 @@ A body that comes as a stream of `data:` lines is put together first.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Completion", "NotACompletion", "read_completion"]
+__all__ = ["Completion", "NotACompletion", "read_completion", "without_halves"]
+
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class NotACompletion(ValueError):
@@ -92,9 +96,9 @@ def _content(message: Mapping[str, Any]) -> str:
         parts = (part.get("text") if isinstance(part, dict) else part for part in content)
         content = "".join(map(_string, parts))
     if isinstance(content, dict):  # already parsed by an eager server
-        return json.dumps(content, ensure_ascii=False)
+        return _string(json.dumps(content, ensure_ascii=False))
     if isinstance(content, str) and content.strip():
-        return content
+        return _string(content)
     calls = message.get("tool_calls")
     calls = [*calls] if isinstance(calls, list) else []
     functions = [call.get("function") for call in calls if isinstance(call, dict)]
@@ -102,8 +106,8 @@ def _content(message: Mapping[str, Any]) -> str:
         if isinstance(function, dict) and function.get("arguments"):
             arguments = function["arguments"]
             if isinstance(arguments, str):
-                return arguments
-            return json.dumps(arguments, ensure_ascii=False)
+                return _string(arguments)
+            return _string(json.dumps(arguments, ensure_ascii=False))
     return _string(content)
 
 
@@ -157,4 +161,13 @@ def _count(value: object) -> int | None:
 
 
 def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return without_halves(value) if isinstance(value, str) else ""
+
+
+def without_halves(text: str) -> str:
+    r"""Return a text without halves of surrogate pairs, which JSON can spell and UTF-8 cannot.
+
+    >>> without_halves("Bob\ud83d") == "Bob\ufffd"
+    True
+    """
+    return _HALF.sub("\ufffd", text)

@@ -9,6 +9,7 @@ r"""Make values of what a model calls JSON, and notice what got lost on the way.
 | cut off, trailing commas, single quotes, `True`/`None`, comments, stray quotes | json-repair |
 | one key twice in an object | both values are kept aside, so that neither is lost silently |
 | NaN, Infinity | None |
+| half of a surrogate pair | U+FFFD |
 
 A repair may drop part of a broken answer. Therefore the names of the wanted keys are counted in the
 text and in the values, and the difference is reported.
@@ -22,6 +23,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from harvest.llm.completion import without_halves
 
 __all__ = ["TWICE", "Parsed", "parse_answer"]
 
@@ -177,11 +180,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without NaN and Infinity, which are no JSON."""
+    """Return a value without NaN, Infinity and halves of characters."""
     if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {without_halves(str(name)): _plain(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_plain(part) for part in value]
+    if isinstance(value, str):
+        return without_halves(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

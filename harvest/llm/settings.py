@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
@@ -122,7 +123,8 @@ class Settings:
         for name in ("requests_per_minute", "tokens_per_minute"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} {getattr(self, name)}: give a number above 0")
-        self.open(ResponseCache(None))
+        with closing(ResponseCache(None)) as cache:
+            self.open(cache)
 
     def open(self, cache: ResponseCache) -> LanguageModel:
         """Return the model, ready to be asked; its answers are kept in `cache`.

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +313,22 @@ def test_an_endpoint_that_fails_every_call_stops_the_harvest() -> None:
     assert rows and all("harvest again" in row.hint for row in rows)
 
 
+def test_half_a_character_in_an_answer_harms_nothing(tmp_path: Path) -> None:
+    """JSON may spell one half of a pair, which no file and no request can hold."""
+
+    def halved(request: Any) -> servers.Reaction:
+        said = servers.answer_of(request).replace("Sorbonne has", "Sorbonne \ud83d has")
+        return servers._json(servers.completion(said, request))
+
+    graph = kg.open_graph("memory://")
+    with Server() as server:
+        server.faults += [servers.text(lambda _: '{"half": "\ud83d"}'), halved]
+        report = harvest(graph, documents(TEXTS[1:]), server)
+        assert len(server.requests) == 2
+    assert [row.reason for row in report.dropped] == ["quote"] and len(names(graph)) == 2
+    (tmp_path / "report.json").write_text(json.dumps(report.as_dict(), ensure_ascii=False))
+
+
 def test_it_works_where_a_loop_is_running_already() -> None:
     """As in a notebook."""
     graph = kg.open_graph("memory://")
@@ -361,7 +378,7 @@ def test_the_key_is_nowhere_but_in_the_request(
         assert not [path for path in files if form.encode() in path.read_bytes()]
 
 
-#: Loads everything once, and then harvests in a process of its own for every line it is told.
+#: Loads everything once; for a line "N CONCURRENCY URL PLACE" it harvests in N processes.
 HARVESTS = """
 import os, sys, traceback
 import jsonschema, json_repair, kg, openai
@@ -370,89 +387,118 @@ from harvest.llm.chunking import sentence_spans
 from harvest.responses import ResponseCache
 from tests.harvest.llm.asking import harvester, many
 
-class Place:
-    url = sys.argv[2]
+class Model:
+    url = ""
 
-def run():
-    graph = kg.open_graph(sys.argv[1])
+def run(concurrency, url, place):
+    Model.url = url
+    graph = kg.open_graph(place)
     cache = ResponseCache.beside(graph.home)
-    with harvester(Place, cache=cache, concurrency=int(sys.argv[3]), chunk_tokens=40) as made:
+    with harvester(Model, cache=cache, concurrency=int(concurrency), chunk_tokens=40) as made:
         harvest_documents(graph, many(25), harvester=made)
     graph.close()
 
 list(sentence_spans("Warm up."))
 for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        try:
-            run()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    number, *options = line.rstrip().split(" ", 3)
+    children = []
+    for _ in range(int(number)):
+        children.append(os.fork())
+        if not children[-1]:
+            try:
+                run(*options)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+    print(*children, flush=True)
+    print(*(os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children), flush=True)
 """
 
 
-def test_killed_at_any_moment_it_asks_no_stored_question_again(tmp_path: Path) -> None:
-    """At most as many calls are repeated as were under way."""
-    concurrency, kills = 3, 6
-    rng = random.Random(1)
-    with Server(delay=0.02) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-c", HARVESTS, str(tmp_path / "my.kg"), server.url, str(concurrency)],
+class Harvests:
+    """Processes that harvest `many(25)` into a graph and can be killed."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HARVESTS],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT)},
             text=True,
         )
-        assert process.stdin is not None and process.stdout is not None
 
-        def line() -> int:
-            assert process.stdout is not None
-            return int(process.stdout.readline())
+    def start(
+        self, place: Path, server: Server, *, number: int = 1, concurrency: int = 3
+    ) -> list[int]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{number} {concurrency} {server.url} {place}\n")
+        self.process.stdin.flush()
+        return self.numbers()
 
-        for kill in range(kills + 1):
-            before = len(server.requests)
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            child = line()
-            if kill < kills:
-                more = rng.randint(1, 15)
-                while len(server.requests) < before + more:
-                    time.sleep(0.001)
-                time.sleep(rng.uniform(0, 0.03))
-                os.kill(child, signal.SIGKILL)
-                assert line() == -signal.SIGKILL, "it ended by itself before it could be killed"
-            else:
-                assert line() == 0
-        process.stdin.close()
-        process.wait()
-        times = Counter(json.dumps(request["messages"]) for request in server.requests)
-        assert sum(count - 1 for count in times.values()) <= kills * concurrency
-        graph, alone = kg.open_graph(tmp_path / "my.kg"), kg.open_graph("memory://")
-        server.requests.clear()
-        server.delay = 0.0
-        harvest(alone, many(25), server, chunk_tokens=40)
-        assert len(times) == len(server.requests)
-    assert kg.graph_hash(graph) == kg.graph_hash(alone)
-    graph.close()
+    def numbers(self) -> list[int]:
+        """Ids of processes behind a start, exit codes behind their end."""
+        assert self.process.stdout is not None
+        return [int(word) for word in self.process.stdout.readline().split()]
 
 
-def test_two_harvests_share_the_work_and_the_answers() -> None:
-    """Leases keep two processes from paying for one chunk."""
-    graph, cache = kg.open_graph("memory://"), ResponseCache(None)
-    texts = many(6)
+@pytest.fixture(scope="module")
+def harvests() -> Iterator[Harvests]:
+    started = Harvests()
+    yield started
+    started.process.communicate()
+
+
+def asked_of(server: Server) -> Counter[str]:
+    """How often each question was asked."""
+    return Counter(json.dumps(request["messages"]) for request in server.requests)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> tuple[str, int]:
+    """Hash of the graph of `many(25)` and the number of questions that it takes."""
+    graph = kg.open_graph("memory://")
     with Server() as server:
-        with harvester(server, cache=cache) as first, harvester(server, cache=cache) as second:
-            run = graph.begin_run(first.config).id
-            assert run
-            harvest_documents(graph, texts[:3], harvester=first)
-            report = harvest_documents(graph, texts, harvester=second)
-        assert (report.documents, report.unchanged) == (6, 3)
-        assert len(server.requests) == 6
+        harvest(graph, many(25), server, chunk_tokens=40)
+        return kg.graph_hash(graph), len(server.requests)
+
+
+def test_killed_at_any_moment_it_asks_no_stored_question_again(
+    tmp_path: Path, harvests: Harvests, uninterrupted: tuple[str, int]
+) -> None:
+    """At most as many calls are repeated as were under way."""
+    concurrency, kills = 3, 6
+    rng = random.Random(1)
+    with Server(delay=0.02) as server:
+        place = tmp_path / "my.kg"
+        for _ in range(kills):
+            before = len(server.requests)
+            (child,) = harvests.start(place, server, concurrency=concurrency)
+            more = rng.randint(1, 15)
+            while len(server.requests) < before + more:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.03))
+            os.kill(child, signal.SIGKILL)
+            assert harvests.numbers() == [-signal.SIGKILL], "it ended before it could be killed"
+        harvests.start(place, server, concurrency=concurrency)
+        assert harvests.numbers() == [0]
+        asked = asked_of(server)
+    assert sum(count - 1 for count in asked.values()) <= kills * concurrency
+    with closing(kg.open_graph(tmp_path / "my.kg")) as graph:
+        assert (kg.graph_hash(graph), len(asked)) == uninterrupted
+
+
+def test_processes_share_one_folder_and_pay_once(
+    tmp_path: Path, harvests: Harvests, uninterrupted: tuple[str, int]
+) -> None:
+    with Server(delay=0.02) as server:
+        harvests.start(tmp_path / "my.kg", server, number=3, concurrency=2)
+        assert harvests.numbers() == [0, 0, 0]
+        asked = asked_of(server)
+        assert set(asked.values()) == {1} and server.most_at_once > 2
+    with closing(kg.open_graph(tmp_path / "my.kg")) as graph:
+        assert (kg.graph_hash(graph), len(asked)) == uninterrupted
 
 
 def test_a_waiting_harvest_keeps_its_leases(monkeypatch: pytest.MonkeyPatch) -> None:
