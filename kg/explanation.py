@@ -16,7 +16,8 @@ from typing import Any, Final
 from kg.derivation import statement_key
 from kg.errors import NotFound
 from kg.ids import normal_form, relation_type, triple_id
-from kg.records import Entity, Literal, Span, Triple
+from kg.records import Config, Document, Entity, Evidence, Literal, Span, Triple
+from kg.store import shape
 from kg.store.protocol import GraphStore, Limits
 
 __all__ = [
@@ -36,11 +37,6 @@ CONTEXT: Final = 80
 #: asked for by the triple's id alone, an engine may look through the evidence of the whole graph.
 OF_HEAD: Final = (
     "MATCH (h:Entity {id: $head})<-[s:STATES]-(c) OPTIONAL MATCH (c)-[:FROM_DOCUMENT]->(d:Document)"
-    " RETURN s, d.id AS document, d.title AS title, d.uri AS uri"
-)
-OF_TRIPLE: Final = (
-    "MATCH (h:Entity {id: $head})<-[s:STATES]-(c) WHERE s.triple_id = $triple "
-    "OPTIONAL MATCH (c)-[:FROM_DOCUMENT]->(d:Document)"
     " RETURN s, d.id AS document, d.title AS title, d.uri AS uri"
 )
 #: Evidence of one head fits into memory; it is cut down only after it has been put in order.
@@ -122,8 +118,9 @@ class SourceReader:
         self._graph = graph
         #: Raw entity → the entity it became.
         self._entities: dict[str, str] = {}
-        #: The latest document and its text.
-        self._text: tuple[str, str] = ("", "")
+        self._configs: dict[str, Config] = {}
+        #: The latest chunk and its document.
+        self._latest: tuple[str, Document] = ("", Document(uri="", text=""))
 
     def of_head(self, head: str) -> dict[str, tuple[Source, ...]]:
         """Return triple id → its evidence for every triple of a head, also those only denied."""
@@ -141,11 +138,17 @@ class SourceReader:
             head: id of its head.
             context: characters of the document to give on each side of a quote.
         """
-        rows = self._graph.read(OF_TRIPLE, {"head": head, "triple": triple}, limits=UNLIMITED)
+        # By the records and not by Cypher: every store finds them by the triple at once.
         return _ordered(
-            self._in_context(self._source(states.properties, head, title, uri), document, context)
-            for states, document, title, uri in rows
+            self._in_context(self._of_evidence(evidence, head), evidence.chunk, context)
+            for evidence in self._graph.written("evidence", triple=triple)
         )
+
+    def _of_evidence(self, evidence: Evidence, head: str) -> Source:
+        document = self._document(evidence.chunk)
+        config = self._config(evidence.config)
+        states = shape.states_properties(evidence, "", config)
+        return self._source(states, head, document.title, document.uri)
 
     def _source(
         self, states: Mapping[str, Any], head: str, title: str | None, uri: str | None
@@ -173,14 +176,27 @@ class SourceReader:
             time=states.get("time", ""),
         )
 
-    def _in_context(self, source: Source, document: str | None, size: int) -> Source:
-        if source.span is None or document is None or not size:
+    def _in_context(self, source: Source, chunk: str | None, size: int) -> Source:
+        if source.span is None or not size:
             return source
-        if self._text[0] != document:
-            self._text = (document, next(self._graph.written("document", id=document)).text)
-        text, (start, end) = self._text[1], source.span
+        text, (start, end) = self._document(chunk).text, source.span
         before, after = text[max(0, start - size) : start], text[end : end + size]
         return replace(source, before=before, after=after)
+
+    def _document(self, chunk: str | None) -> Document:
+        """Return the document of a chunk; one without a name and text for a model's word."""
+        if chunk is None:
+            return Document(uri="", text="")
+        if self._latest[0] != chunk:
+            (place,) = self._graph.written("chunk", id=chunk)
+            (document,) = self._graph.written("document", id=place.document)
+            self._latest = (chunk, document)
+        return self._latest[1]
+
+    def _config(self, id: str) -> Config:
+        if id not in self._configs:
+            (self._configs[id],) = self._graph.written("config", id=id)
+        return self._configs[id]
 
     def _entity(self, raw: str) -> str:
         if raw not in self._entities:

@@ -5,7 +5,7 @@ gives the same rows there as on the whole graph if nothing in it can match a chu
 model, or an edge from one of them. That is decided from its tokens, and in doubt the answer is
 "sources", which is never wrong, only slower:
 
-* none of the names of sources stands in it, in whatever role;
+* no name of a source stands in it, except as that of a property or a column;
 * every node of a pattern is a fact: it names a label, or a relationship of the pattern says so;
 * a relationship says so if it names its types, or if it leaves a fact, since facts lead to facts;
 * outside the patterns of MATCH, where a name may be of any node, every relationship names its
@@ -46,7 +46,7 @@ def scope_of(cypher: str) -> Scope:
     'sources'
     """
     words = list(tokens(cypher))
-    if any(_plain_name(word) in SOURCES for word in words):
+    if any(_names_source(words, place) for place in range(len(words))):
         return "sources"
     # A name keeps its node as long as no part of the statement begins with names of its own.
     keeps_names = not any(word.upper in _NEW_NAMES for word in words)
@@ -61,6 +61,12 @@ def scope_of(cypher: str) -> Scope:
         read |= set(range(start, end))
     plain = all(_harmless(words, place, place in read) for place in range(len(words)))
     return "facts" if plain else "sources"
+
+
+def _names_source(words: Sequence[Token], place: int) -> bool:
+    """Return whether a word is the name of a source and not of a property or a column."""
+    role = _text(words, place - 1).upper()
+    return _plain_name(words[place]) in SOURCES and role not in (".", "AS")
 
 
 def _plain_name(token: Token) -> str:
