@@ -21,6 +21,7 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b, file_digest
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 SHAPE: Final = 2
 #: Properties of nodes that questions look up.
 INDEXED: Final = ("id", "name")
+#: Age at which a draft belongs to nobody any more, in seconds; one takes minutes at most.
+ABANDONED: Final = 3600.0
+_DRAFT: Final = re.compile(r"\.(projection|sources)-\d+-\d+\.(grafeo|basis|grafeo\.sum)")
 _NAME: Final = re.compile(r"(projection|sources)-(\d+)\.(grafeo|basis|grafeo\.sum)")
 
 #: What a projection holds: the facts alone, or also where they come from.
@@ -259,8 +263,17 @@ def _draft(folder: Path, counter: int, scope: Scope) -> Iterator[Path]:
                 part.replace(target)
         for other in folder.iterdir():
             match = _NAME.fullmatch(other.name)
-            if match and int(match[2]) < counter:
+            if (match and int(match[2]) < counter) or _is_abandoned(other):
                 other.unlink(missing_ok=True)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Return whether this is a draft that a killed process has left behind."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:  # another reader was faster
+        return False
+    return bool(_DRAFT.fullmatch(path.name)) and age > ABANDONED

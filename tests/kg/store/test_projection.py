@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -274,4 +275,18 @@ def test_an_untyped_name_that_moves_takes_its_evidence_along(tmp_path: Path) -> 
     assert graph_of(store) == rebuilt(folder)
     store.undo(run)
     assert graph_of(store) == before
+    store.close()
+
+
+def test_drafts_of_killed_readers_are_cleared_away(tmp_path: Path) -> None:
+    folder = tmp_path / "my.kg"
+    store = EmbeddedStore(folder)
+    fill(store, *random_batches(1, steps=2))
+    old, new = folder / ".projection-1-77.grafeo", folder / ".sources-1-78.grafeo"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    graph_of(store)
+    assert not old.exists()
+    assert new.exists()  # its process may still be at work
     store.close()
