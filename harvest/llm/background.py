@@ -12,9 +12,9 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, Final
 
-__all__ = ["BackgroundLoop"]
+__all__ = ["GRACE", "BackgroundLoop"]
 
-#: Seconds that calls under way get to be cancelled in.
+#: Seconds that calls under way get to come to an end.
 GRACE: Final = 5.0
 
 

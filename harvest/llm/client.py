@@ -187,6 +187,10 @@ class LanguageModel:
             sample=sample,
         )
 
+    def halt(self) -> None:
+        """Send nothing any more; calls under way still bring their answers home."""
+        self._stopped = self._stopped or HarvestStop("the harvest was ended")
+
     async def close(self) -> None:
         """Close the connections."""
         await self.endpoint.close()

@@ -86,8 +86,10 @@ class Estimate:
         rows.append(("price", self.price or "unknown: give it with --price"))
         if self.sampled:
             basis = f"{self.sampled} chunks that were asked for ({self.sample.tokens:,} tokens)"
-        else:
+        elif self.total.calls:
             basis = f"a constant, {OUTPUT_RATIO} tokens of answer for one of text"
+        else:
+            basis = "nothing is left to ask"
         rows.append(("answers estimated from", basis))
         if self.trouble:
             rows.append(("trouble with the sample", self.trouble))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from harvest.errors import AnswerError, ContextTooLong, InputError
-from harvest.llm.background import BackgroundLoop
+from harvest.llm.background import GRACE, BackgroundLoop
 from harvest.llm.chunking import halves, sentence_chunks, sentence_spans
 from harvest.llm.client import LanguageModel
 from harvest.llm.completion import Completion
@@ -122,7 +122,12 @@ class LLMHarvester:
         self.close()
 
     def close(self) -> None:
-        """Cancel calls under way and close the connections. Closing twice is allowed."""
+        """Ask nothing more, and close the connections. Closing twice is allowed.
+
+        Calls under way are paid for, so they get some seconds to bring their answers home.
+        """
+        self.model.halt()
+        wait(self._started.values(), GRACE)
         self._started.clear()
         self._loop.cancel()
         self._loop.submit(self.model.close()).result()

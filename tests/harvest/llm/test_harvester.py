@@ -329,6 +329,19 @@ def test_half_a_character_in_an_answer_harms_nothing(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(json.dumps(report.as_dict(), ensure_ascii=False))
 
 
+def test_calls_under_way_bring_their_answers_home_when_a_harvest_is_ended() -> None:
+    texts, cache = many(9, sentences=1), ResponseCache(None)
+    with Server(delay=0.3) as server:
+        made = harvester(server, cache=cache, concurrency=3)
+        for document in texts:
+            made.start(document, made.chunks(document)[0])
+        while len(server.requests) < 3:
+            time.sleep(0.01)
+        made.close()
+        assert len(server.requests) == 3 == cache.size()
+        made.close()
+
+
 def test_it_works_where_a_loop_is_running_already() -> None:
     """As in a notebook."""
     graph = kg.open_graph("memory://")
