@@ -4,9 +4,9 @@
 |---|---|
 | `Domain`, `Range` | `sh:class` or `sh:datatype`; several types by `sh:or` |
 | `Cardinality` | `sh:minCount`, `sh:maxCount` |
-| `Disjoint` | `sh:not` |
 | `MaxWords` | `sh:pattern` of the label |
-| `Relations`, `Types`, `Symmetric`, `MinEdges`, `MaxEdges`, `Acyclic(relations)` | `sh:sparql` |
+| `Relations`, `Types`, `Disjoint`, `Symmetric`, `Acyclic(relations)` | `sh:sparql` |
+| `MinEdges`, `MaxEdges` | `sh:sparql`, whose focus is the base IRI |
 | `Arity`, `Connected`, `Covers`, `Acyclic()` | none: they are about a text or any predicate |
 
 The shapes are for the RDF that `kg.exchange.rdf` writes: entities with an `rdfs:label` and an
@@ -92,7 +92,12 @@ def _body(rule: Rule, base: str) -> list[str]:
             path = " ; ".join([f"sh:path {_of(rule, base)}", *bounds])
             return [*(targets or [entities]), f"sh:property [ {path} ]"]
         case Disjoint():
-            return [entities, *_at_most_one(rule.groups, base)]
+            value, other = (_group_of(name, rule.groups, base) for name in ("?value", "?other"))
+            apart = f"FILTER ({value} >= 0 && {other} >= 0 && {value} != {other})"
+            return [
+                entities,
+                _sparql(f"SELECT $this ?value {{ $this a ?value, ?other . {apart} }}"),
+            ]
         case MaxWords():
             words = f"^[^ ]*( [^ ]*){{0,{rule.most - 1}}}$"
             path = f"sh:path rdfs:label ; sh:minLength 1 ; sh:pattern {_text(words)}"
@@ -150,15 +155,13 @@ def _datatype(name: str) -> str:
     return (XSD if prefix == "xsd" else VOCABULARY) + local
 
 
-def _at_most_one(groups: tuple[frozenset[str], ...], base: str) -> list[str]:
-    """Return one constraint per group: not of this group, or of no other."""
-    lines = []
-    for group in groups:
-        others = frozenset().union(*groups) - group
-        this = _any_of(group, base)
-        rest = _any_of(others, base)
-        lines.append(f"sh:not [ sh:and ( [ {this} ] [ {rest} ] ) ]")
-    return [" ;\n    ".join(lines)]
+def _group_of(variable: str, groups: tuple[frozenset[str], ...], base: str) -> str:
+    """Return the expression for the number of the group that a type is in, -1 for none."""
+    expression = "-1"
+    for number, group in enumerate(groups):
+        listed = ", ".join(f"<{type_iri(base, type)}>" for type in sorted(group))
+        expression = f"IF({variable} IN ({listed}), {number}, {expression})"
+    return expression
 
 
 def _counted(condition: str, base: str) -> list[str]:

@@ -139,7 +139,7 @@ def by_us(graph: LabelledGraph, rules: list[Rule]) -> set[tuple[int, str]]:
 
 def test_reports_agree_on_random_graphs() -> None:
     met: set[int] = set()
-    for seed in range(14):
+    for seed in range(7):
         graph = random_graph(seed)
         ours = by_us(graph, RULES)
         assert by_shacl(graph, RULES, SAFE) == ours, seed
@@ -160,7 +160,7 @@ def test_reports_agree_on_a_schema() -> None:
     )
     rules = list(rules_of(schema))
     assert shapes_of(rules).left_out == ()
-    for seed in range(6):
+    for seed in range(3):
         graph = random_graph(seed)
         edges = (e._replace(relation=e.relation.upper().replace(" ", "_")) for e in graph.edges())
         graph = LabelledGraph(tuple(edges), graph.lone)
