@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from neo4j import Driver
 
 VERSION = "5.26.20"
+#: Plugin that the tools we compare with call (Apache-2.0); our own store never does.
+APOC = "5.26.0"
 START_SECONDS = 180.0
 USER = "neo4j"
 
@@ -65,6 +67,7 @@ server.memory.pagecache.size=128m
 dbms.usage_report.enabled=false
 dbms.security.auth_max_failed_attempts=0
 """
+_APOC_CONF = "dbms.security.procedures.unrestricted=apoc.*\n"
 
 #: Neo4j's own start script passes these; without them it reaches into closed JDK packages.
 _JVM = [
@@ -143,13 +146,44 @@ def jars(cache: Path) -> Path:
         return folder
 
 
-def _resolve(target: Path) -> None:
+def apoc_jar(cache: Path) -> Path:
+    """Return the jar of APOC core, resolved by Maven when the cache does not hold it.
+
+    Raises:
+        Neo4jUnavailable: without Maven, or when Maven cannot resolve it.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    jar = cache / f"apoc-core-{APOC}-core.jar"
+    with _locked(cache / "lock"):
+        if not jar.is_file():
+            command = [
+                _maven(), "-q", "-B", "-Dstyle.color=never",
+                "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy",
+                f"-Dartifact=org.neo4j.procedure:apoc-core:{APOC}:jar:core",
+                f"-DoutputDirectory={cache / 'apoc.partial'}",
+            ]  # fmt: skip
+            subprocess.run(command, capture_output=True, check=False)
+            try:
+                (cache / "apoc.partial" / jar.name).rename(jar)
+            except FileNotFoundError:
+                raise Neo4jUnavailable(
+                    f"Maven could not resolve APOC core {APOC}: check that it reaches Maven Central"
+                ) from None
+    return jar
+
+
+def _maven() -> str:
     maven = shutil.which("mvn")
     if maven is None:
         raise Neo4jUnavailable(
             "the Neo4j tests need Maven and found no 'mvn' on the path: install it "
             "(Debian: apt-get install maven), or leave them out with -m 'not neo4j'"
         )
+    return maven
+
+
+def _resolve(target: Path) -> None:
+    maven = _maven()
     with tempfile.TemporaryDirectory(prefix="sheaf-neo4j-pom-") as folder:
         pom = Path(folder) / "pom.xml"
         pom.write_text(_POM)
@@ -198,13 +232,21 @@ def _locked(path: Path) -> Iterator[None]:
 # ------------------------------------------------------------------------------------ the server
 
 
-def start(*, detached: bool = False, short_lived: bool = False) -> Server:
+def start(
+    *,
+    detached: bool = False,
+    short_lived: bool = False,
+    apoc: bool = False,
+    imported: Path | None = None,
+) -> Server:
     """Start a server with an empty database and wait until it answers.
 
     Args:
         detached: let the server outlive this process; otherwise it ends with it, also when this
             process is killed.
         short_lived: spend less on compiling; for tests, not for benchmarks.
+        apoc: install APOC core, which other tools need; for benchmarks only.
+        imported: a folder with `import.args`, loaded by neo4j-admin into the new database.
 
     Raises:
         Neo4jUnavailable: without Java 17 or Maven, or when the server does not come up.
@@ -212,12 +254,20 @@ def start(*, detached: bool = False, short_lived: bool = False) -> Server:
     java, folder = _java(), jars(cache_folder())
     home = Path(tempfile.mkdtemp(prefix="sheaf-neo4j-"))
     port = _free_port()
-    for name in ("conf", "import", "logs"):
+    for name in ("conf", "import", "logs", "plugins"):
         (home / name).mkdir()
-    (home / "conf" / "neo4j.conf").write_text(_CONF.format(port=port))
+    class_path = f"{folder}/*"
+    if apoc:
+        shutil.copy(apoc_jar(cache_folder()), home / "plugins")
+        class_path += f":{home / 'plugins'}/*"
+    (home / "conf" / "neo4j.conf").write_text(
+        _CONF.format(port=port) + (_APOC_CONF if apoc else "")
+    )
+    if imported is not None:
+        _import(java, folder, home, imported)
     log = home / "console.log"
     command = [
-        java, *_JVM, *(_SHORT_LIVED if short_lived else ()), "-cp", f"{folder}/*",
+        java, *_JVM, *(_SHORT_LIVED if short_lived else ()), "-cp", class_path,
         "org.neo4j.server.CommunityEntryPoint",
         f"--home-dir={home}", f"--config-dir={home / 'conf'}", "--console-mode",
     ]  # fmt: skip
@@ -246,6 +296,21 @@ def start(*, detached: bool = False, short_lived: bool = False) -> Server:
         time.sleep(0.1)
     _set_password(server)
     return server
+
+
+def _import(java: str, jars: Path, home: Path, source: Path) -> None:
+    """Run `neo4j-admin database import full` of the same jars."""
+    command = [
+        java, *_JVM, *_SHORT_LIVED, "-cp", f"{jars}/*", "org.neo4j.cli.AdminTool",
+        "database", "import", "full", "@import.args", "neo4j",
+    ]  # fmt: skip
+    environment = {**os.environ, "NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
+    done = subprocess.run(
+        command, cwd=source, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        shutil.rmtree(home, ignore_errors=True)
+        raise Neo4jUnavailable(f"neo4j-admin failed: {done.stdout}{done.stderr}")
 
 
 def empty_database(driver: Driver) -> None:

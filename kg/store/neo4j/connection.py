@@ -85,6 +85,16 @@ class Address:
         )
 
 
+def version_of(agent: str) -> tuple[int, int]:
+    """Return major and minor version of a server; (0, 0) for what is not said to be Neo4j.
+
+    >>> version_of("Neo4j/5.26.20"), version_of("Neo4j/2025.08.0"), version_of("other")
+    ((5, 26), (2025, 8), (0, 0))
+    """
+    found = re.match(r"Neo4j/(\d+)\.(\d+)", agent)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 def _without_password(uri: str) -> str:
     return re.sub(r"//[^/@]*@", "//", uri)
 
@@ -114,6 +124,7 @@ class Connection:
             # Only a statement shows whether the database exists.
             with self.translated(), self._session(neo4j.READ_ACCESS) as session:
                 self.server = str(session.run("RETURN 1").consume().server.agent)
+            self.version = version_of(self.server)
         except BaseException:
             self._driver.close()
             raise
@@ -138,7 +149,7 @@ class Connection:
         def attempt(tx: neo4j.ManagedTransaction) -> T:
             nonlocal attempts
             attempts += 1
-            return act(Work(tx))
+            return act(Work(tx, names_are_values=self.version >= (5, 26)))
 
         work = neo4j.unit_of_work(timeout=WRITE_SECONDS)(attempt)
         with self.translated(), self._session(neo4j.WRITE_ACCESS) as session:

@@ -3,18 +3,18 @@
 ```
 touched raw entities ──resolving──► moved ones ──► entities, MENTIONS re-pointed
                                         │
-touched evidence ◄──────────────────────┘──► triples of it, before and after ──► derived, written
+touched evidence ◄──────────────────────┘──► triples of it, before and after ──► derived
 ```
 
-The database is only told of differences. All of it runs in the transaction of the write.
+`derive_again` only reads; `kg.store.neo4j.drawing` tells the database the differences, in the
+same transaction.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from kg.derivation import (
     Naming,
@@ -24,21 +24,20 @@ from kg.derivation import (
     derive_triples,
     independent_source,
 )
-from kg.errors import RecordError
 from kg.ids import normal_form
 from kg.records import Config, Entity, Evidence, Mention, RelationName, Triple
-from kg.store import cypher, shape
-from kg.store.neo4j.resolving import Resolution, entities_of, resolve_touched
-from kg.store.neo4j.rows import evidence_properties, mention_properties
+from kg.store import shape
+from kg.store.cypher import deriving as cypher
+from kg.store.neo4j.resolving import (
+    MergeLog,
+    Namings,
+    Resolution,
+    entities_of,
+    resolve_touched,
+)
 from kg.store.neo4j.work import Work
 
-__all__ = ["Derived", "Touch", "derive_again"]
-
-#: Neo4j's integers.
-_SMALLEST: Final = -(2**63)
-_LARGEST: Final = 2**63 - 1
-#: What a text index of Neo4j holds, in bytes.
-_LONGEST_NAME: Final = 32_766
+__all__ = ["Derived", "Known", "Moved", "Touch", "derive_again"]
 
 type ConfigsOf = Callable[[Work, Collection[str]], Mapping[str, Config]]
 
@@ -61,76 +60,125 @@ class Touch:
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """What has been derived again; predictions are placed by it."""
+class Known:
+    """What a transaction knows already, so that nothing is asked for twice."""
 
-    resolution: Resolution
-    #: Entities that are there now or were before.
-    entities: Collection[str]
-    triples: Collection[str]
-
-    @classmethod
-    def nothing(cls) -> Derived:
-        """Return that nothing was derived again."""
-        return cls(Resolution({}, {}, {}), (), ())
+    namings: Namings
+    merges: MergeLog
+    #: The whole relation map.
+    relation_names: Collection[RelationName]
+    #: Returns configs by id.
+    configs: ConfigsOf
+    #: Raw entities that the database has never heard of; nothing is asked about them.
+    fresh: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """A piece of evidence as the database has it."""
+class Moved:
+    """Evidence in the database that may state another triple from now on."""
 
     statement: Statement
+    #: What it has stated so far, and the head of that.
     triple: str
     head: str
 
 
-def derive_again(
-    work: Work,
-    touch: Touch,
-    *,
-    run: int,
-    relation_names: Collection[RelationName],
-    configs: ConfigsOf,
-) -> Derived:
-    """Bring entities, triples and the relationships of sources up to date with `touch`.
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What has been derived again."""
+
+    resolution: Resolution
+    entities: Mapping[str, Entity] = field(default_factory=dict)
+    #: Entities that are no more.
+    gone: Collection[str] = ()
+    triples: Mapping[str, Triple] = field(default_factory=dict)
+    #: Triples of which the database holds evidence.
+    known: Collection[str] = ()
+    #: Triple → head, for those that may have lost evidence.
+    before: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, Moved] = field(default_factory=dict)
+    #: What each piece of moved or new evidence states.
+    stated: Mapping[str, Stated] = field(default_factory=dict)
+    #: Entity id → what the database has of it.
+    stored: Mapping[str, Entity] = field(default_factory=dict)
+    #: Entity id → where it is in the database.
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls) -> Derived:
+        """Return that nothing was derived again."""
+        return cls(Resolution({}, {}, {}))
+
+
+def derive_again(work: Work, touch: Touch, known: Known) -> Derived:
+    """Return what becomes of entities and triples that `touch` may have changed.
 
     Args:
-        work: the transaction; everything written but new mentions and evidence is in it.
+        work: the transaction; what was removed is gone from it, and of what is new `known` has
+            the namings and `touch` the evidence.
         touch: what has changed.
-        run: number of the run that new mentions and evidence are linked to.
-        relation_names: the whole relation map.
-        configs: returns configs by id.
+        known: what the transaction knows already.
     """
-    resolution = resolve_touched(work, touch.raws, touch.keys)
-    moved = _moved_evidence(work, resolution.moved, touch.phrases)
+    resolution = resolve_touched(known.namings, known.merges, touch.raws, touch.keys)
     new = [Statement.of(evidence) for evidence in touch.evidence]
-    ends = _ends([*(m.statement for m in moved.values()), *new])
-    canonical = entities_of(work, ends, resolution)
-    known = configs(work, {s.config for s in new} | {m.statement.config for m in moved.values()})
-    _, stated = derive_triples(
-        [*(m.statement for m in moved.values()), *new],
-        canonical,
-        relation_names=relation_names,
-        configs=known,
-    )
-    before = {**touch.triples, **{m.triple: m.head for m in moved.values()}}
-    triples = _triples(
+    _, stated = _derive(work, new, resolution.canonical, known)
+    affected = {*resolution.canonical.values(), *resolution.before.values(), *touch.entities}
+    fresh = set(known.fresh)
+    new_triples = {
+        stated[s.id].triple
+        for s in new
+        # Nothing else can state a triple of an entity that was not there.
+        if resolution.canonical.get(s.head) not in fresh
+        and resolution.canonical.get(s.tail) not in fresh
+    }
+    stored, members, leaving, arriving, stating = _stored(
         work,
-        {*before, *(s.triple for s in stated.values())},
-        [*(m.statement for m in moved.values()), *new],
-        resolution,
-        relation_names,
-        configs,
+        entities=affected - fresh,
+        moved=resolution.moved - fresh,
+        triples=new_triples | touch.triples.keys(),
     )
-    entities, gone = _entities(work, resolution, touch.entities, new, configs)
-    _write_entities(work, entities)
-    _write_mentions(work, touch.mentions, resolution, run)
-    _write_evidence(work, touch.evidence, moved, stated, configs, run)
-    _write_triples(work, triples)
-    vanished = [{"id": id, "head": head} for id, head in before.items() if id not in triples]
-    work.each(cypher.DELETE_TRIPLES, vanished)
-    work.each(cypher.DELETE_ENTITIES, gone)
-    return Derived(resolution, {*entities, *gone}, {*before, *triples})
+    moved = _moved([*leaving, *arriving, *_with_phrases(work, touch.phrases)])
+    statements = _moved(stating)
+    if moved:
+        more, stated = _follow(work, moved, new, resolution, known)
+        statements |= more
+    before = {**touch.triples, **{m.triple: m.head for m in moved.values()}}
+    current = {id: one.statement for id, one in statements.items()}
+    current |= {one.statement.id: one.statement for one in moved.values()}
+    current |= {statement.id: statement for statement in new}
+    canonical = entities_of(work, _ends(current.values()), resolution)
+    triples, _ = _derive(work, current.values(), canonical, known)
+    entities = _entities(work, resolution, members, new, known)
+    return Derived(
+        resolution,
+        entities=entities,
+        gone=affected - entities.keys(),
+        triples=triples,
+        known=before.keys() | {one.triple for one in statements.values()},
+        before=before,
+        moved=moved,
+        stated=stated,
+        stored={id: shape.entity_from(properties) for id, _, properties in stored},
+        places={id: place for id, place, _ in stored},
+    )
+
+
+def _stored(
+    work: Work, *, entities: set[str], moved: set[str], triples: set[str]
+) -> tuple[list[list[Any]], ...]:
+    if not (entities or moved or triples):
+        return [], [], [], [], []
+    return work.one(
+        cypher.STORED, entities=sorted(entities), moved=sorted(moved), triples=sorted(triples)
+    )
+
+
+def _derive(
+    work: Work, statements: Iterable[Statement], canonical: Mapping[str, str], known: Known
+) -> tuple[dict[str, Triple], dict[str, Stated]]:
+    rows = list(statements)
+    configs = known.configs(work, {statement.config for statement in rows})
+    return derive_triples(rows, canonical, relation_names=known.relation_names, configs=configs)
 
 
 def _ends(statements: Iterable[Statement]) -> set[str]:
@@ -140,25 +188,24 @@ def _ends(statements: Iterable[Statement]) -> set[str]:
 # ------------------------------------------------------------------------------------- evidence
 
 
-def _stored(rows: Iterable[tuple[Any, ...]]) -> dict[str, _Stored]:
-    found: dict[str, _Stored] = {}
+def _moved(rows: Iterable[list[Any]]) -> dict[str, Moved]:
+    found: dict[str, Moved] = {}
     for id, head, relation, tail, score, quote, negated, hedged, config, triple, at in rows:
         source = independent_source(quote or "", config)
         statement = Statement(id, head, relation, tail, score, source, negated, hedged, config)
-        found[id] = _Stored(statement, triple, at)
+        found[id] = Moved(statement, triple, at)
     return found
 
 
-def _moved_evidence(work: Work, raws: set[str], phrases: set[str]) -> dict[str, _Stored]:
-    """Return the evidence in the database that may state another triple from now on."""
-    rows = work.each(cypher.STATED_FROM, raws) + work.each(cypher.STATED_TO, raws)
-    if phrases:
-        keys = {_phrase_key(phrase) for phrase in phrases}
-        used = [row[0] for row in work.ask(cypher.PHRASES)]
-        rows += work.ask(
-            cypher.STATED_WITH, rows=[phrase for phrase in used if _phrase_key(phrase) in keys]
-        )
-    return _stored(rows)
+def _with_phrases(work: Work, phrases: set[str]) -> list[list[Any]]:
+    """Return the evidence whose phrase may stand for another relation from now on."""
+    if not phrases:
+        return []
+    keys = {_phrase_key(phrase) for phrase in phrases}
+    used = [row[0] for row in work.ask(cypher.PHRASES)]
+    changed = [phrase for phrase in used if _phrase_key(phrase) in keys]
+    rows: list[list[Any]] = work.one(cypher.STATED_WITH, rows=changed)[0] if changed else []
+    return rows
 
 
 def _phrase_key(phrase: str) -> str:
@@ -166,26 +213,19 @@ def _phrase_key(phrase: str) -> str:
     return normal_form(phrase.replace("_", " "))
 
 
-def _triples(
+def _follow(
     work: Work,
-    ids: Collection[str],
-    touched: Iterable[Statement],
+    moved: Mapping[str, Moved],
+    new: Iterable[Statement],
     resolution: Resolution,
-    relation_names: Collection[RelationName],
-    configs: ConfigsOf,
-) -> dict[str, Triple]:
-    """Derive the given triples from all evidence that states them."""
-    stating = _stored(work.each(cypher.STATING, set(ids)))
-    statements = {id: stored.statement for id, stored in stating.items()}
-    statements.update({statement.id: statement for statement in touched})
-    canonical = entities_of(work, _ends(statements.values()), resolution)
-    triples, _ = derive_triples(
-        statements.values(),
-        canonical,
-        relation_names=relation_names,
-        configs=configs(work, {statement.config for statement in statements.values()}),
-    )
-    return triples
+    known: Known,
+) -> tuple[dict[str, Moved], dict[str, Stated]]:
+    """Return all evidence of what moved evidence stated and states, and what it states now."""
+    statements = [*(one.statement for one in moved.values()), *new]
+    canonical = entities_of(work, _ends(statements), resolution)
+    _, stated = _derive(work, statements, canonical, known)
+    ids = {one.triple for one in moved.values()} | {stated[id].triple for id in moved}
+    return _moved(work.gather(cypher.STATING, ids)), stated
 
 
 # ------------------------------------------------------------------------------------- entities
@@ -194,21 +234,29 @@ def _triples(
 def _entities(
     work: Work,
     resolution: Resolution,
-    poorer: Collection[str],
+    members: Iterable[list[Any]],
     new: Iterable[Statement],
-    configs: ConfigsOf,
-) -> tuple[dict[str, Entity], set[str]]:
-    """Return the entities that may have changed, derived again, and those that are no more."""
-    affected = {*resolution.canonical.values(), *resolution.before.values(), *poorer}
-    members: list[Naming] = []
+    known: Known,
+) -> dict[str, Entity]:
+    """Return the entities that may have changed, derived again.
+
+    Args:
+        work: the transaction.
+        resolution: what became of raw entities.
+        members: the namings that the database has for entities that may have changed.
+        new: new evidence.
+        known: what is known.
+    """
+    namings: list[Naming] = []
     canonical: dict[str, str] = dict(resolution.canonical)
-    for _, *fields, _key, entity in work.each(cypher.NAMINGS_OF_ENTITIES, affected):
+    for _, *fields, _key, entity in members:
         naming = Naming(*fields)
         if naming.raw not in resolution.canonical:
-            members.append(naming)
+            namings.append(naming)
             canonical[naming.raw] = entity
-    members += [naming for own in resolution.namings.values() for naming in own]
-    entities = derive_entities(members, canonical, configs(work, {n.config for n in members}))
+    namings += [naming for own in resolution.namings.values() for naming in own]
+    configs = known.configs(work, {naming.config for naming in namings})
+    entities = derive_entities(namings, canonical, configs)
     # Evidence may point at what no mention names (any more): then the id is all there is.
     unnamed = {raw for raw, own in resolution.namings.items() if not own}
     pointed = {row[0] for row in work.each(cypher.STATED_RAWS, unnamed)}
@@ -216,130 +264,4 @@ def _entities(
     for raw in pointed:
         id = canonical[raw]
         entities.setdefault(id, Entity(id=id, name=id))
-    return entities, affected - entities.keys()
-
-
-def _write_entities(work: Work, entities: Mapping[str, Entity]) -> None:
-    stored = dict(work.each(cypher.STORED_ENTITIES, set(entities)))
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    losing: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for id, entity in entities.items():
-        properties, labels = _writable(shape.entity_properties(entity)), shape.entity_labels(entity)
-        if id in stored:
-            old = shape.entity_from(stored[id])
-            if old == entity:
-                continue
-            # Null removes a property; those that others have set stay.
-            lost = shape.entity_properties(old).keys() - properties.keys()
-            properties.update(dict.fromkeys(lost))
-            stale = tuple(sorted(set(shape.entity_labels(old)) - set(labels)))
-            if stale:
-                losing[stale].append({"id": id})
-        groups[labels].append({"id": id, "properties": properties})
-    for labels in sorted(groups):
-        work.put(cypher.entities(labels), groups[labels])
-    for labels in sorted(losing):
-        work.put(cypher.lose_labels(labels), losing[labels])
-
-
-def _writable(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what Neo4j cannot hold as a property of its own; `props` has it all the same."""
-    size = len(properties["name"].encode())
-    if size > _LONGEST_NAME:
-        raise RecordError(
-            f"the name {properties['name'][:40]!r}… has {size:,} bytes, and Neo4j can index names "
-            f"of {_LONGEST_NAME:,} at most: shorten it"
-        )
-    return {
-        key: value
-        for key, value in properties.items()
-        if key
-        and "\x00" not in key
-        and not (isinstance(value, int) and not _SMALLEST <= value <= _LARGEST)
-    }
-
-
-# ---------------------------------------------------------------------------------- differences
-
-
-def _write_mentions(
-    work: Work, mentions: Iterable[Mention], resolution: Resolution, run: int
-) -> None:
-    moved = resolution.moved
-    work.put(
-        cypher.MOVE_MENTIONS,
-        [
-            {"id": raw, "old": resolution.before[raw], "new": resolution.canonical[raw]}
-            for raw in moved
-            if raw in resolution.before and resolution.namings[raw]
-        ],
-    )
-    # A new way to name an old raw entity does not know its entity yet.
-    unset = moved | {mention.entity for mention in mentions}
-    rows = [{"id": raw, "entity": resolution.canonical[raw]} for raw in sorted(unset)]
-    work.each(cypher.SET_NAMING_ENTITY, rows)
-    sources: dict[str, list[dict[str, Any]]] = {"Chunk": [], "Model": []}
-    for mention in mentions:
-        sources["Chunk" if mention.chunk else "Model"].append(
-            {
-                "id": mention.id,
-                "source": mention.chunk or mention.config,
-                "entity": resolution.canonical[mention.entity],
-                "properties": mention_properties(mention, run),
-            }
-        )
-    for source, rows in sources.items():
-        work.put(cypher.sources("MENTIONS", source), rows)
-
-
-def _write_evidence(
-    work: Work,
-    evidence: Collection[Evidence],
-    moved: Mapping[str, _Stored],
-    stated: Mapping[str, Stated],
-    configs: ConfigsOf,
-    run: int,
-) -> None:
-    to_another_head: list[dict[str, Any]] = []
-    renamed: list[dict[str, Any]] = []
-    for id, old in moved.items():
-        now = stated[id]
-        row = {"id": id, "head": now.head, "triple": now.triple}
-        if now.head != old.head:
-            to_another_head.append(row)
-        elif now.triple != old.triple:
-            renamed.append(row)
-    work.put(cypher.MOVE_EVIDENCE, to_another_head)
-    work.put(cypher.RENAME_EVIDENCE, renamed)
-    known = configs(work, {new.config for new in evidence})
-    sources: dict[str, list[dict[str, Any]]] = {"Chunk": [], "Model": []}
-    for new in evidence:
-        to = stated[new.id]
-        properties = evidence_properties(new, to.triple, known[new.config], run)
-        sources["Chunk" if new.chunk else "Model"].append(
-            {
-                "id": new.id,
-                "source": new.chunk or new.config,
-                "entity": to.head,
-                "properties": properties,
-            }
-        )
-    for source, rows in sources.items():
-        work.put(cypher.sources("STATES", source), rows)
-
-
-def _write_triples(work: Work, triples: Mapping[str, Triple]) -> None:
-    """Write triples grouped by relation and kind of tail, so that no literal is lost."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for triple in triples.values():
-        kind = "Entity" if triple.tail.startswith("e_") else "Literal"
-        groups[triple.relation, kind].append(
-            {
-                "id": triple.id,
-                "head": triple.head,
-                "tail": triple.tail,
-                "properties": shape.triple_properties(triple),
-            }
-        )
-    for relation, kind in sorted(groups):
-        work.put(cypher.triples(relation, kind), groups[relation, kind])
+    return entities

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Any
 
 from kg.derivation import predicted_only, statement_key
 from kg.ids import triple_id
 from kg.records import Prediction, RelationName
-from kg.store import cypher, shape
+from kg.store import shape
+from kg.store.cypher import deriving
+from kg.store.cypher import predicting as cypher
 from kg.store.neo4j.deriving import Derived
 from kg.store.neo4j.resolving import entities_of
+from kg.store.neo4j.rows import Row
 from kg.store.neo4j.work import Work
 
 __all__ = ["place_predictions"]
@@ -28,20 +30,18 @@ def place_predictions(
         relation_names: the whole relation map.
         all: look at every prediction, because the relation map has changed.
     """
-    if not work.ask(cypher.ANY_PREDICTION)[0][0]:
-        return
     found = work.ask(
         cypher.TOUCHED_PREDICTIONS,
         all=all,
-        triples=sorted(derived.triples),
-        raws=sorted({*derived.resolution.canonical, *derived.entities}),
+        triples=sorted({*derived.before, *derived.triples}),
+        raws=sorted({*derived.resolution.canonical, *derived.entities, *derived.gone}),
     )
     if not found:
         return
     predictions = {row[8]: Prediction(*row[:8]) for row in found}
     work.each(
         cypher.ERASE_PREDICTED,
-        [{"id": predictions[id].id, "head": drawn} for *_, id, drawn in found if drawn],
+        [[predictions[id].id, drawn] for *_, id, drawn in found if drawn],
     )
     ends = {end for p in predictions.values() for end in (p.head, p.tail)}
     canonical = entities_of(work, ends, derived.resolution)
@@ -51,25 +51,23 @@ def place_predictions(
         )
         for id, p in predictions.items()
     }
-    rows = [{"id": triple_id(*key), "head": key[0]} for key in keys.values()]
+    rows = [[triple_id(*key), key[0]] for key in keys.values()]
     supported = {row[0] for row in work.each(cypher.SUPPORTED, rows)}
-    there = {row[0] for row in work.each(cypher.EXISTING_NODES, ends | set(canonical.values()))}
+    there = {row[0] for row in work.gather(deriving.PLACES, ends | set(canonical.values()))}
     shown = predicted_only(predictions.values(), canonical, there, supported, relation_names)
     drawn = _draw(work, shown, canonical, there)
     work.put(
         cypher.PLACE_PREDICTIONS,
-        [
-            {"id": id, "triple": triple_id(*keys[id]), "drawn": drawn.get(p.id)}
-            for id, p in predictions.items()
-        ],
+        [[id, triple_id(*keys[id]), drawn.get(p.id)] for id, p in predictions.items()],
     )
+    work.settle()
 
 
 def _draw(
     work: Work, shown: Collection[Prediction], canonical: dict[str, str], there: Collection[str]
 ) -> dict[str, str]:
     """Draw links and return, by prediction, the entity that each begins at."""
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[str, list[Row]] = defaultdict(list)
     drawn: dict[str, str] = {}
     for prediction in shown:
         head = canonical.get(prediction.head, prediction.head)
@@ -78,12 +76,7 @@ def _draw(
             continue
         drawn[prediction.id] = head
         groups["Entity" if tail.startswith("e_") else "Literal"].append(
-            {
-                "id": prediction.id,
-                "head": head,
-                "tail": tail,
-                "properties": shape.predicted_properties(prediction),
-            }
+            [prediction.id, head, tail, shape.predicted_properties(prediction)]
         )
     for kind in sorted(groups):
         work.put(cypher.predicted(kind), groups[kind])

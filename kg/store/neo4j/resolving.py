@@ -16,10 +16,11 @@ from typing import Any
 
 from kg.derivation import Naming, resolve
 from kg.records import Merge
-from kg.store import cypher
+from kg.store.cypher import deriving as cypher
+from kg.store.neo4j.rows import name_key, naming_id
 from kg.store.neo4j.work import Work
 
-__all__ = ["Resolution", "entities_of", "resolve_touched"]
+__all__ = ["MergeLog", "Namings", "Resolution", "entities_of", "resolve_touched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Resolution:
         return {raw for raw, id in self.canonical.items() if self.before.get(raw) != id}
 
 
-class _Namings:
+class Namings:
     """Ways of naming, fetched once for each raw entity and name."""
 
     def __init__(self, work: Work) -> None:
@@ -50,51 +51,68 @@ class _Namings:
         self._asked_raws: set[str] = set()
         self._asked_keys: set[str] = set()
 
+    def fill(self, rows: Iterable[list[Any]], *, raws: Iterable[str], keys: Iterable[str]) -> None:
+        """Take what was fetched already: all namings of `raws` and of what has one of `keys`."""
+        self._asked_raws.update(raws, self._add(rows))
+        self._asked_keys.update(keys)
+
+    def add_new(self, namings: Iterable[Naming]) -> None:
+        """Take namings that the database does not count yet."""
+        for naming in namings:
+            id, own = naming_id(naming), self.by_raw[naming.raw]
+            held = own.get(id)
+            times = naming.times + (held.times if held else 0)
+            own[id] = naming._replace(times=times)
+            self.keys[naming.raw].add(name_key(naming.name))
+
     def of_raws(self, raws: Iterable[str]) -> None:
+        """Fetch all namings of raw entities."""
         new = set(raws) - self._asked_raws
         self._asked_raws |= new
-        self._add(self._work.each(cypher.NAMINGS_OF_RAWS, new))
+        self._add(self._work.gather(cypher.NAMINGS_OF_RAWS, new))
 
     def of_keys(self, keys: Iterable[str]) -> set[str]:
         """Fetch what the names name, in full, and return those raw entities."""
-        new = set(keys) - self._asked_keys
+        wanted = set(keys)
+        new = wanted - self._asked_keys
         self._asked_keys |= new
-        raws = self._add(self._work.each(cypher.NAMINGS_OF_KEYS, new))
-        self.of_raws(raws)
-        return raws
+        self.of_raws(self._add(self._work.gather(cypher.NAMINGS_OF_KEYS, new)))
+        return {raw for raw, own in self.keys.items() if own & wanted}
 
-    def _add(self, rows: Iterable[tuple[Any, ...]]) -> set[str]:
+    def _add(self, rows: Iterable[list[Any]]) -> set[str]:
         raws: set[str] = set()
         for id, *fields, key, entity in rows:
             naming = Naming(*fields)
             raws.add(naming.raw)
-            self.by_raw[naming.raw][id] = naming
+            self.by_raw[naming.raw].setdefault(id, naming)
             self.keys[naming.raw].add(key)
             if entity is not None:
                 self.entity[naming.raw] = entity
         return raws
 
     def is_typed(self, raw: str) -> bool:
+        """Say whether any naming gives the raw entity a type or an IRI."""
         return any(naming.type or naming.iri for naming in self.by_raw[raw].values())
 
     def keys_of(self, raws: Iterable[str]) -> set[str]:
+        """Return the keys of all names of raw entities."""
         return set().union(*(self.keys.get(raw, set()) for raw in raws))
 
 
-def resolve_touched(work: Work, raws: Collection[str], keys: Collection[str] = ()) -> Resolution:
+def resolve_touched(
+    namings: Namings, merges: MergeLog, raws: Collection[str], keys: Collection[str] = ()
+) -> Resolution:
     """Resolve again what a write has touched.
 
     Args:
-        work: the transaction; namings and merges are in it already.
+        namings: what is known of namings; those of the write are in it already.
+        merges: the merge log, those of the write included.
         raws: raw entities that were named, stated, merged or lost something.
         keys: keys of names that are no longer there.
     """
-    namings = _Namings(work)
-    merges = _MergeLog(work)
     touched = merges.close(raws)
     namings.of_raws(touched)
-    shared_keys = namings.keys_of(touched) | set(keys)
-    sharing = namings.of_keys(shared_keys)
+    sharing = namings.of_keys(namings.keys_of(touched) | set(keys))
     untyped = {raw for raw in sharing if not namings.is_typed(raw)}
     rivals = namings.of_keys(namings.keys_of(untyped))
     merges.close(sharing | rivals)
@@ -108,12 +126,12 @@ def resolve_touched(work: Work, raws: Collection[str], keys: Collection[str] = (
     )
 
 
-class _MergeLog:
+class MergeLog:
     """The part of the merge log that joins given raw entities."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, empty: bool = False) -> None:
         self._work = work
-        self._empty = work.ask(cypher.ANY_MERGE)[0][0] == 0
+        self._empty = empty
         self._seen: set[str] = set()
         self.rows: dict[tuple[str, str, str], Merge] = {}
 
@@ -141,7 +159,7 @@ def entities_of(work: Work, raws: Collection[str], resolution: Resolution) -> di
     # Nothing names the rest (any more): only the merge log can say what they are.
     unnamed = others - found.keys()
     if unnamed:
-        merges = _MergeLog(work)
+        merges = MergeLog(work)
         merges.close(unnamed)
         resolved = resolve((), merges.rows.values())
         found.update({raw: resolved.get(raw, raw) for raw in unnamed})

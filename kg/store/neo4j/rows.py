@@ -14,6 +14,7 @@ from kg.records import (
     Config,
     Document,
     Evidence,
+    Literal,
     Mention,
     Merge,
     Prediction,
@@ -21,6 +22,7 @@ from kg.records import (
     Task,
 )
 from kg.store import shape
+from kg.store.cypher.writing import MENTIONS_PROPERTIES, STATES_PROPERTIES
 
 __all__ = [
     "chunk_row",
@@ -28,9 +30,12 @@ __all__ = [
     "distinct_evidence",
     "distinct_mentions",
     "document_row",
-    "evidence_properties",
+    "evidence_row",
     "json_text",
-    "mention_properties",
+    "link_id",
+    "link_prefix",
+    "literal_row",
+    "mention_row",
     "merge_row",
     "name_key",
     "naming_id",
@@ -38,11 +43,12 @@ __all__ = [
     "prediction_row",
     "relation_name_row",
     "task_id",
-    "text_row",
+    "task_row",
     "uri_key",
 ]
 
-type Row = dict[str, Any]
+#: Values of one row of parameters; the first is its id.
+type Row = list[Any]
 
 
 def json_text(value: Mapping[str, Any]) -> str:
@@ -66,28 +72,44 @@ def task_id(task: Task) -> str:
 
 
 def document_row(document: Document) -> Row:
-    """Return the row of a document's node."""
-    return {"id": document.id, "properties": shape.document_properties(document)}
-
-
-def text_row(document: Document) -> Row:
-    """Return the row of the node that holds a document's text."""
-    properties = {
-        "uri_key": uri_key(document.uri),
-        "text": document.text,
-        "media_type": document.media_type,
-        "meta": json_text(document.meta),
-    }
-    return {"id": document.id, "properties": properties}
+    """Return the row of a document's node and of the node that holds its text."""
+    return [
+        document.id,
+        document.uri or None,
+        document.title or None,
+        uri_key(document.uri),
+        document.text,
+        document.media_type,
+        json_text(document.meta),
+    ]
 
 
 def chunk_row(chunk: Chunk) -> Row:
     """Return the row of a chunk's node."""
-    properties = shape.chunk_properties(chunk)
-    return {"id": chunk.id, "document": chunk.document, "properties": properties}
+    return [chunk.id, chunk.document, chunk.start, chunk.end]
 
 
-def config_properties(config: Config) -> Row:
+def task_row(task: Task) -> Row:
+    """Return the row of a task's node."""
+    return [task_id(task), task.chunk, task.config]
+
+
+def literal_row(literal: Literal) -> Row:
+    """Return the row of a literal's node."""
+    return [literal.id, literal.lexical, literal.datatype or None, literal.lang or None]
+
+
+def link_id(run: int, source: str) -> str:
+    """Return the id of the node that says that a run has found something in a chunk or model."""
+    return f"{link_prefix(run)}{source}"
+
+
+def link_prefix(run: int) -> str:
+    """Return how the ids of all links of a run begin."""
+    return f"{run}|"
+
+
+def config_properties(config: Config) -> dict[str, Any]:
     """Return the properties of a config's node."""
     return {
         "harvester": config.harvester,
@@ -99,26 +121,34 @@ def config_properties(config: Config) -> Row:
     }
 
 
-def mention_properties(mention: Mention, run: int) -> Row:
-    """Return the properties of a MENTIONS relationship: its shape and what is needed to undo it."""
-    more = {
-        "name": mention.name if mention.name != mention.surface else "",
-        "iri": mention.iri,
-        "description": mention.description,
-        "props": json_text(mention.props),
-    }
-    return {
-        **shape.mentions_properties(mention),
-        **{key: value for key, value in more.items() if value},
+def mention_row(mention: Mention, run: int, source: str, entity: str) -> Row:
+    """Return the row of a MENTIONS relationship: its shape and what is needed to undo it.
+
+    Args:
+        mention: what is written.
+        run: number of the run that found it.
+        source: where the chunk or model is in the database.
+        entity: where the entity is in the database.
+    """
+    properties = shape.mentions_properties(mention)
+    properties |= {
+        "name": mention.name if mention.name != mention.surface else None,
+        "iri": mention.iri or None,
+        "description": mention.description or None,
+        "props": json_text(mention.props) or None,
         "config": mention.config,
         "runs": [run],
     }
+    return [*map(properties.get, MENTIONS_PROPERTIES), source, entity]
 
 
-def evidence_properties(evidence: Evidence, triple: str, config: Config, run: int) -> Row:
-    """Return the properties of a STATES relationship."""
+def evidence_row(
+    evidence: Evidence, triple: str, config: Config, run: int, source: str, head: str
+) -> Row:
+    """Return the row of a STATES relationship, see `mention_row`."""
     properties = shape.states_properties(evidence, triple, config)
-    return {**properties, "config": evidence.config, "runs": [run]}
+    properties |= {"config": evidence.config, "runs": [run]}
+    return [*map(properties.get, STATES_PROPERTIES), source, head]
 
 
 def naming_id(naming: Naming) -> str:
@@ -126,12 +156,22 @@ def naming_id(naming: Naming) -> str:
     return make_id("w", *naming[:-1])
 
 
-def naming_row(naming: Naming) -> Row:
-    """Return the row of a naming's node."""
-    fields = naming._asdict()
-    times = fields.pop("times")
-    properties = {**fields, "key": name_key(naming.name)}
-    return {"id": naming_id(naming), "times": times, "properties": properties}
+def naming_row(naming: Naming, entity: str) -> Row:
+    """Return the row of a naming's node; what is empty is not stored."""
+    return [
+        naming_id(naming),
+        naming.raw,
+        naming.name,
+        naming.surface,
+        naming.type or None,
+        naming.iri or None,
+        naming.description or None,
+        naming.props or None,
+        naming.config,
+        naming.times,
+        name_key(naming.name),
+        entity,
+    ]
 
 
 def relation_name_row(row: RelationName, run: str) -> Row:
@@ -146,7 +186,7 @@ def relation_name_row(row: RelationName, run: str) -> Row:
         "run": run if row.run else "",
     }
     id = make_id("n", row.phrase, row.relation, int(row.swapped), int(row.symmetric))
-    return {"id": f"{id}|{run}" if row.run else id, "properties": properties}
+    return [f"{id}|{run}" if row.run else id, properties]
 
 
 def merge_row(merge: Merge, run: str) -> Row:
@@ -159,7 +199,7 @@ def merge_row(merge: Merge, run: str) -> Row:
         "score": merge.score,
         "run": run,
     }
-    return {"id": f"{merge.id}|{run}", "properties": properties}
+    return [f"{merge.id}|{run}", properties]
 
 
 def prediction_row(prediction: Prediction, run: str) -> Row:
@@ -175,7 +215,7 @@ def prediction_row(prediction: Prediction, run: str) -> Row:
         "trained_on": prediction.trained_on,
         "run": run,
     }
-    return {"id": f"{prediction.id}|{run}", "properties": properties}
+    return [f"{prediction.id}|{run}", properties]
 
 
 def distinct_mentions(batch: Batch) -> dict[str, Mention]:

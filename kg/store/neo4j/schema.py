@@ -6,13 +6,15 @@ import uuid
 from typing import Final, NamedTuple
 
 from kg.errors import NotFound, StoreForeign, StoreVersion
-from kg.store import cypher
+from kg.store.cypher import opening as cypher
 from kg.store.neo4j.connection import Connection
+from kg.store.neo4j.locking import work_alone
+from kg.store.neo4j.work import Work
 
 __all__ = ["FORMAT", "Graph", "open_database"]
 
 #: Version of the nodes and relationships that this library writes.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class Graph(NamedTuple):
@@ -42,6 +44,8 @@ def open_database(connection: Connection, *, create: bool) -> Graph:
         _refuse_foreign(connection)
     if graph is None or _missing(connection):
         graph = _prepare(connection)
+    if graph.format < FORMAT:
+        _upgrade(connection)
     if graph.format > FORMAT:
         raise StoreVersion(
             f"{connection.address.uri} has format {graph.format}, and this version of sheaf reads "
@@ -80,7 +84,20 @@ def _prepare(connection: Connection) -> Graph:
         for name in _missing(connection):
             connection.define(wanted[name])
         connection.read(lambda work: work.ask(cypher.AWAIT_INDEXES))
+    connection.write(work_alone)  # makes the lanes of writers
     return Graph(*graph)
+
+
+def _upgrade(connection: Connection) -> None:
+    """Bring a graph of an older version up to date: format 2 says where runs found something."""
+
+    def act(work: Work) -> None:
+        work_alone(work)
+        work.ask(cypher.LINK_SOURCES)
+        work.ask(cypher.LINK_TASKS)
+        work.ask(cypher.SET_FORMAT, format=FORMAT)
+
+    connection.write(act)
 
 
 def _missing(connection: Connection) -> list[str]:

@@ -8,14 +8,15 @@ from typing import Any, LiteralString
 
 from kg.errors import StoreForeign
 from kg.records import Batch, Config, Run, Task
-from kg.store import cypher, guard
+from kg.store import guard
 from kg.store.answers import DerivedAnswers
+from kg.store.cypher import deriving, opening
 from kg.store.neo4j import reading
 from kg.store.neo4j.answering import answer, plain
 from kg.store.neo4j.connection import Address, Connection
 from kg.store.neo4j.removing import Remover
 from kg.store.neo4j.schema import find_graph, open_database
-from kg.store.neo4j.writing import Writer
+from kg.store.neo4j.writing import Memory, Writer
 from kg.store.protocol import (
     Capabilities,
     Claim,
@@ -41,8 +42,8 @@ class Neo4jStore(DerivedAnswers):
         NotFound: if there is no graph and `create` is False.
     """
 
-    triple_query = cypher.TRIPLE
-    entity_of_raw_query = cypher.ENTITY_OF_RAW
+    triple_query = deriving.TRIPLE
+    entity_of_raw_query = deriving.ENTITY_OF_RAW
 
     def __init__(self, uri: str, *, create: bool = True) -> None:
         self._connection = Connection(Address.parse(uri))
@@ -51,8 +52,9 @@ class Neo4jStore(DerivedAnswers):
         except BaseException:
             self._connection.close()
             raise
-        self._writer = Writer(self._connection)
-        self._remover = Remover(self._connection)
+        memory = Memory()
+        self._writer = Writer(self._connection, memory)
+        self._remover = Remover(self._connection, memory)
 
     @property
     def uri(self) -> str:
@@ -145,7 +147,7 @@ class Neo4jStore(DerivedAnswers):
     def stats(self) -> Stats:
         """Return the counts of the graph."""
         relations, types = self._relation_counts(), self._type_counts()
-        counts = self._query(cypher.COUNT)[0]
+        counts = self._query(opening.COUNT)[0]
         documents, chunks, mentions, evidence, literals, predictions, runs, merges = counts
         return Stats(
             documents=documents,

@@ -104,7 +104,10 @@ def test_nothing_is_left_when_all_is_undone(graph: GraphStore, neo4j_driver: Dri
     labels = neo4j_driver.execute_query(
         "MATCH (n) UNWIND labels(n) AS label RETURN collect(DISTINCT label)"
     ).records[0][0]
-    assert set(labels) <= {"SheafGraph", "Config", "SheafRelationName", "SheafLease"}
+    kept = {"SheafGraph", "SheafLock", "Config", "SheafRelationName", "SheafLease"}
+    assert set(labels) <= kept
+    locks = neo4j_driver.execute_query("MATCH (l:SheafLock) RETURN l.id").records
+    assert {row[0].partition("-")[0] for row in locks} <= {"lane", "leases"}
 
 
 def test_second_write_makes_no_node_and_no_relationship(

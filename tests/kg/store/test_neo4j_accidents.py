@@ -23,7 +23,8 @@ from kg.records import (
     Chunk,
     Mention,
 )
-from kg.store import cypher
+from kg.store.cypher import writing
+from kg.store.cypher.names import Put
 from kg.store.neo4j.work import Work
 from kg.store.protocol import GraphStore
 from tests.kg.store.contract import (
@@ -71,16 +72,16 @@ def test_a_passing_failure_is_tried_again_and_counted(
     graph: GraphStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = graph.begin_run(CONFIG).id
-    put, failures = Work.put, iter([True, True])
+    put, failures = Work.put_page, iter([True, True])
 
-    def deadlock_at_first(work: Work, statement: cypher.Put, rows: list[object], **more: object):
-        if statement is cypher.TASKS and next(failures, False):
+    def deadlock_at_first(work: Work, puts: list[Put], rows: list[object], **more: object) -> None:
+        if writing.NEW_STATES in puts and next(failures, False):
             raise Neo4jError._hydrate_neo4j(
                 code="Neo.TransientError.Transaction.DeadlockDetected", message="a deadlock"
             )
-        return put(work, statement, rows, **more)
+        put(work, puts, rows, **more)
 
-    monkeypatch.setattr(Work, "put", deadlock_at_first)
+    monkeypatch.setattr(Work, "put_page", deadlock_at_first)
     report = graph.write(first_batch(), run=run)
     assert report.retries == 2
     assert report.created == 16  # 1 document, 1 chunk, 5 mentions, 4 evidences, 1 task, 4 names

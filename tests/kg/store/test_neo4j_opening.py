@@ -17,7 +17,7 @@ from kg.errors import (
     StoreUnreachable,
     StoreVersion,
 )
-from kg.store import cypher
+from kg.store.cypher import opening as cypher
 from kg.store.neo4j.connection import Address
 from kg.store.protocol import GraphStore
 from tests.kg.store.contract import (

@@ -18,7 +18,7 @@ from kg.records import (
     Evidence,
     Mention,
 )
-from kg.store import cypher
+from kg.store.cypher import deriving, removing, writing
 from kg.store.protocol import GraphStore, Limits
 from tests.kg.store.contract import (
     CONFIG,
@@ -26,6 +26,7 @@ from tests.kg.store.contract import (
     first_batch,
 )
 from tests.kg.store.random_graph import random_batches
+from tests.kg.store.test_cypher import all_statements
 
 pytestmark = pytest.mark.neo4j
 
@@ -34,21 +35,18 @@ pytestmark = pytest.mark.neo4j
 #: when a database is opened, on the removal of a run, or about kinds of which there are few.
 MAY_SCAN = {
     "FOREIGN", "LATEST_RUNS", "RELATION_NAMES", "STATED_WITH", "PHRASES", "TOUCHED_PREDICTIONS",
-    "PREDICTIONS_OF_RUN", "FORGET_PLACES", "TASKS_OF_RUN", "MERGES_OF_RUN", "DELETE_MERGES_OF_RUN",
+    "PREDICTIONS_OF_RUN", "FORGET_PLACES", "MERGES_OF_RUN", "DELETE_MERGES_OF_RUN",
     "DELETE_PREDICTIONS_OF_RUN", "DELETE_NAMES_OF_RUN", "URIS", "OTHER_VERSIONS",
+    "LINK_SOURCES", "LINK_TASKS",
 }  # fmt: skip
 
 
 def _operators(driver: Driver, statement: str) -> list[str]:
-    values = {
-        "rows": [{"id": "x"}],
-        "id": "x",
-        "run": 1,
-        "config": "f",
-        "configs": None,
-        "key": "k",
-    }
-    values |= {"raws": [], "triples": [], "ids": [], "all": False, "labels": []}
+    values = {"rows": [["x"]], "id": "x", "run": 1, "config": "f", "configs": [], "key": "k"}
+    values |= {"raws": [], "triples": [], "ids": [], "all": False, "labels": [], "prefix": "1|"}
+    values |= {"lane": "lane-1", "lanes": 1, "name": "n", "documents": [], "texts": [], "own": []}
+    values |= {"chunks": [], "read": [], "models": [], "keys": [], "entities": [], "moved": []}
+    values |= {"literals": [], "namings": [], "links": [], "tasks": [], "owner": "o", "expires": 1}
     operators, stack = [], [driver.execute_query(f"EXPLAIN {statement}", values).summary.plan]
     while stack:
         step = stack.pop()
@@ -61,18 +59,20 @@ def test_no_statement_scans_but_the_few_that_may(graph: GraphStore, neo4j_driver
     """On a small graph, where the server would rather scan: its plans are kept while it grows."""
     fill(graph, first_batch(), *random_batches(3))
     neo4j_driver.execute_query("CALL db.clearQueryCaches()")
-    statements = {
-        name: value.statement if isinstance(value, cypher.Put) else value
-        for name, value in vars(cypher).items()
-        if name.isupper() and isinstance(value, str | cypher.Put)
-    }
+    statements = all_statements()
     for type in ("MENTIONS", "STATES"):
-        for make in (cypher.link, cypher.unlink, cypher.remove, cypher.adopt, cypher.of_chunks):
+        for make in (
+            *(writing.link, removing.unlink, removing.remove, removing.adopt),
+            *(removing.of_chunks, removing.found_in_chunk, removing.found_in_model),
+        ):
             statements[f"{make.__name__} {type}"] = make(type)
-        statements[f"sources {type}"] = cypher.sources(type, "Chunk").statement
-    statements["triples"] = cypher.triples("BORN_IN", "Entity").statement
-    statements["entities"] = cypher.entities(["Entity", "Person"]).statement
-    asked = {name: s for name, s in statements.items() if s.startswith(("UNWIND", "MATCH"))}
+    statements["look"] = writing.look(alone=False)
+    statements["look alone"] = writing.look(alone=True)
+    statements["triples"] = deriving.triples("BORN_IN").statement
+    statements["entities"] = deriving.entities(["Entity", "Person"]).statement
+    asked = {
+        name: s for name, s in statements.items() if s.startswith(("UNWIND", "MATCH", "CALL {"))
+    }
     assert len(asked) > 50
     scanning = {
         name
