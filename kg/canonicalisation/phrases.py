@@ -27,6 +27,8 @@ __all__ = ["PREPOSITIONS", "Phrase", "stem"]
 
 _BE: Final = frozenset("is are was were be been being am s re".split())
 _HAVE: Final = frozenset("has have had having ve".split())
+#: Participles that say what their own head is called or held to be, also without "is".
+_NAMED: Final = frozenset("called named titled entitled dubbed deemed considered termed".split())
 _DO: Final = frozenset("do does did".split())
 _MODALS: Final = frozenset("can could may might must shall should will would not".split())
 _ARTICLES: Final = frozenset("the a an its their his her also".split())
@@ -54,6 +56,7 @@ _ENDINGS: Final = (
     "ism",
     "al",
     "tive",
+    "ly",
 )
 _EMPLOYEES: Final = frozenset("employee trainee nominee attendee appointee payee".split())
 #: Irregular forms of verbs: form, its infinitive; participles first.
@@ -152,8 +155,8 @@ def _core(tokens: list[str]) -> tuple[list[str], bool]:
         return [*rest, "be"], False
     if len(rest) > 1 and rest[-1] == "by" and _is_participle(rest[-2]):
         return rest[:-1], True
-    if has_be and len(rest) == 1 and _is_participle(rest[0]):
-        return ["be", *rest], False  # "is called" is not "calls"
+    if len(rest) == 1 and (rest[0] in _NAMED or (has_be and _is_participle(rest[0]))):
+        return ["be", *rest], False  # "is called" is not "calls", and neither is "called"
     return rest, False
 
 

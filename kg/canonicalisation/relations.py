@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kg.canonicalisation.phrases import Phrase, stem
@@ -18,6 +19,7 @@ from kg.ids import relation_type
 from kg.opposites import differ_in_polarity
 from kg.records import RelationName
 from kg.resolution.clusters import connected, split
+from kg.resolution.layers import Vectors
 from kg.schema import Schema
 
 if TYPE_CHECKING:
@@ -29,12 +31,10 @@ __all__ = ["RELATED", "CanonicalisationOptions", "PhraseUse", "propose_names"]
 #: phrase alone: on 1,016 predicates of KGGen it finds three times the synonyms at one precision.
 SENTENCE: Final = "One thing {} another thing."
 #: Words by which alone a phrase says too little to have a synonym.
-_EMPTY: Final = frozenset(
-    """
+_EMPTY: Final = """
     and or but the that this what where which who how as not can could may might must shall should
     will would be become make have do get both one all some more most so our us it
-    """.split()
-)
+"""
 
 #: The relation of phrases that nothing else joined.
 RELATED: Final = "RELATED_TO"
@@ -45,7 +45,7 @@ class CanonicalisationOptions:
     """Thresholds; all of them are part of the run's config."""
 
     #: Least cosine of two phrases' vectors (read off the merges of the shared KGGen graphs).
-    cosine: float = 0.84
+    cosine: float = 0.86
     #: How many nearest count as neighbours, on both sides.
     neighbours: int = 3
     #: Give phrases that nothing joins the relation RELATED_TO.
@@ -113,7 +113,8 @@ def propose_names(
     finder.by_schema()
     finder.by_words()
     if encode is not None:
-        while finder.by_neighbour(encode, options):
+        vectors = Vectors(encode)
+        while finder.by_neighbour(vectors, options):
             pass  # joined relations have other neighbours
     if options.related_to:
         finder.unrelated()
@@ -194,16 +195,16 @@ class _Finder:
 
     # ------------------------------------------------------------------------------- neighbours
 
-    def by_neighbour(self, encode: Encode, options: CanonicalisationOptions) -> int:
+    def by_neighbour(self, vectors: Vectors, options: CanonicalisationOptions) -> int:
         """Join relations whose commonest phrases are nearest; return how many were joined."""
-        from kg.resolution.neighbours import mutual_neighbours, unit_vectors
+        from kg.resolution.neighbours import mutual_neighbours
 
         relations = self._relations()
         if len(relations) < 2:
             return 0
         phrases = (relation.first.phrase.text.replace("_", " ") for relation in relations)
-        vectors = unit_vectors(encode, [SENTENCE.format(phrase) for phrase in phrases])
-        near = mutual_neighbours(vectors, least=options.cosine, k=options.neighbours)
+        matrix = vectors.of([SENTENCE.format(phrase) for phrase in phrases])
+        near = mutual_neighbours(matrix, least=options.cosine, k=options.neighbours)
         pairs = {
             (one, other): cosine
             for one, other, cosine in near
@@ -292,14 +293,24 @@ def _target(members: Iterable[_Member]) -> _Target | None:
     return min(votes, key=lambda target: (-votes[target], target)) if votes else None
 
 
+@cache
+def _empty() -> frozenset[str]:
+    return frozenset(map(stem, _EMPTY.split()))
+
+
+def _roots(phrase: Phrase) -> set[str]:
+    # "creation" is not "creates": an ending that makes a noun was kept on purpose.
+    return {word.partition("-")[0] for word in phrase.content}
+
+
 def _may_be_one(one: _Relation, other: _Relation) -> bool:
     """Say whether nothing but their words keeps two relations apart."""
     a, b = one.first.phrase, other.first.phrase
     return (
         a.swapped == b.swapped
         and a.prepositions == b.prepositions
-        and bool(a.content - _EMPTY and b.content - _EMPTY)
-        and not a.content & b.content
+        and bool(a.content - _empty() and b.content - _empty())
+        and not _roots(a) & _roots(b)
         and not differ_in_polarity(a.words, b.words, form=stem)
         and all(not x or not y or x == y for x, y in zip(one.ends, other.ends, strict=True))
     )
