@@ -2,22 +2,26 @@
 
 | rule | shape |
 |---|---|
+| `Relations` | `sh:closed` |
+| `Types` | `sh:in` |
 | `Domain`, `Range` | `sh:class` or `sh:datatype`; several types by `sh:or` |
 | `Cardinality` | `sh:minCount`, `sh:maxCount` |
+| `Disjoint` | one shape per group but the last, `sh:not` |
 | `MaxWords` | `sh:pattern` of the label |
-| `Relations`, `Types`, `Disjoint`, `Symmetric`, `Acyclic(relations)` | `sh:sparql` |
+| `Symmetric`, `Acyclic(relations)` | `sh:sparql` |
 | `MinEdges`, `MaxEdges` | `sh:sparql`, whose focus is the base IRI |
 | `Arity`, `Connected`, `Covers`, `Acyclic()` | none: they are about a text or any predicate |
 
-The shapes are for the RDF that `kg.exchange.rdf` writes: entities with an `rdfs:label` and an
-`rdf:type` per type, one predicate per relation. A reader of SHACL also refuses literals that their
-datatype does not allow, such as `"1867"^^xsd:date`; `Range` looks at the datatype alone.
+The shapes are for the RDF that `kg.exchange.rdf` writes: entities of the class `sheaf:Entity` with
+an `rdfs:label` and an `rdf:type` per type, one predicate per relation. A reader of SHACL also
+refuses literals that their datatype does not allow, such as `"1867"^^xsd:date`; `Range` looks at
+the datatype alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +38,7 @@ from kg.constraints.rules import (
     Types,
 )
 from kg.constraints.structure import Acyclic, MaxEdges, MinEdges
-from kg.exchange.rdf.terms import BASE, VOCABULARY, XSD, relation_iri, type_iri
+from kg.exchange.rdf.terms import BASE, DCT, SKOS, VOCABULARY, XSD, relation_iri, type_iri
 from kg.records import LITERAL_TYPES
 
 __all__ = ["Shapes", "shapes_of"]
@@ -51,10 +55,9 @@ class Shapes:
 
 
 def shapes_of(rules: Iterable[Rule], *, base: str = BASE) -> Shapes:
-    """Return the rules as SHACL shapes, one node shape per rule.
+    """Return the rules as SHACL shapes.
 
-    The rule's name is the shape's `sh:name` and what it is about its `sh:description`. Rules about
-    the number of edges have the base itself for their focus node.
+    The rule's name is the shape's `sh:name` and what it is about its `sh:description`.
 
     Args:
         rules: any; those that SHACL cannot say are named in the answer.
@@ -66,53 +69,51 @@ def shapes_of(rules: Iterable[Rule], *, base: str = BASE) -> Shapes:
     """
     blocks, left_out = [_PREFIXES], []
     for number, rule in enumerate(rules):
-        body = _body(rule, base)
-        if not body:
+        bodies = _bodies(rule, base)
+        if not bodies:
             left_out.append(rule)
-            continue
-        about = [_text(rule.name), _text(rule.about)]
-        head = f"<{base}shape/{number}> a sh:NodeShape ; sh:name {about[0]} ;"
-        blocks.append("\n    ".join([head, f"sh:description {about[1]} ;", *body, "."]))
+        for part, body in enumerate(bodies):
+            iri = f"<{base}shape/{number}/{part}>"
+            about = f"sh:name {_text(rule.name)} ; sh:description {_text(rule.about)} ;"
+            blocks.append("\n    ".join([f"{iri} a sh:NodeShape ; {about}", *body, "."]))
     return Shapes("\n\n".join(blocks) + "\n", tuple(left_out))
 
 
+def _bodies(rule: Rule, base: str) -> list[list[str]]:
+    """Return the lines of a rule's shapes after their names, none if SHACL has no word for it."""
+    if isinstance(rule, Disjoint):
+        return list(_apart(rule.groups, base))
+    body = _body(rule, base)
+    return [body] if body else []
+
+
 def _body(rule: Rule, base: str) -> list[str]:
-    """Return the lines of a rule's shape after its name, none if SHACL has no word for it."""
-    entities = "sh:targetSubjectsOf rdfs:label ;"
+    entities = f"sh:targetClass <{VOCABULARY}Entity> ;"
     match rule:
         case Domain():
             return [f"sh:targetSubjectsOf {_of(rule, base)} ;", _any_of(rule.types, base)]
         case Range():
-            path = f"sh:path {_of(rule, base)} ; {_any_of(rule.types, base)}"
-            return [f"sh:targetSubjectsOf {_of(rule, base)} ;", f"sh:property [ {path} ]"]
+            subjects = f"sh:targetSubjectsOf {_of(rule, base)} ;"
+            return [subjects, _property(_of(rule, base), _any_of(rule.types, base))]
         case Cardinality():
             targets = [f"sh:targetClass <{type_iri(base, type)}> ;" for type in sorted(rule.types)]
             bounds = [f"sh:minCount {rule.least}"] if rule.least else []
             bounds += [] if rule.most is None else [f"sh:maxCount {rule.most}"]
-            path = " ; ".join([f"sh:path {_of(rule, base)}", *bounds])
-            return [*(targets or [entities]), f"sh:property [ {path} ]"]
-        case Disjoint():
-            value, other = (_group_of(name, rule.groups, base) for name in ("?value", "?other"))
-            apart = f"FILTER ({value} >= 0 && {other} >= 0 && {value} != {other})"
-            return [
-                entities,
-                _sparql(f"SELECT $this ?value {{ $this a ?value, ?other . {apart} }}"),
-            ]
+            return [*(targets or [entities]), _property(_of(rule, base), *bounds)]
         case MaxWords():
             words = f"^[^ ]*( [^ ]*){{0,{rule.most - 1}}}$"
-            path = f"sh:path rdfs:label ; sh:minLength 1 ; sh:pattern {_text(words)}"
-            return [entities, f"sh:property [ {path} ]"]
-        case Relations():
-            known = [relation_iri(base, name) for name in rule.vocabulary]
-            unknown = _unknown("?path", relation_iri(base, ""), known)
             return [
                 entities,
-                _sparql(f"SELECT $this ?path ?value {{ $this ?path ?value . {unknown} }}"),
+                _property("rdfs:label", "sh:minLength 1", f"sh:pattern {_text(words)}"),
             ]
+        case Relations():
+            known = [f"<{relation_iri(base, name)}>" for name in sorted(rule.vocabulary)]
+            ignored = f"sh:ignoredProperties ( {' '.join(_DESCRIBING)} ) ;"
+            return [entities, "sh:closed true ;", ignored, " ;\n    ".join(map(_property, known))]
         case Types():
-            known = [type_iri(base, name) for name in rule.vocabulary]
-            unknown = _unknown("?value", type_iri(base, ""), known)
-            return [entities, _sparql(f"SELECT $this ?value {{ $this a ?value . {unknown} }}")]
+            known = [f"<{type_iri(base, name)}>" for name in sorted(rule.vocabulary)]
+            listed = " ".join([f"<{VOCABULARY}Entity>", *known])
+            return [entities, _property("rdf:type", f"sh:in ( {listed} )")]
         case Symmetric():
             larger = "FILTER (isIRI(?value) && STR(?value) < STR($this))"
             edge = f"$this {_of(rule, base)} ?value . {larger}"
@@ -129,8 +130,17 @@ def _body(rule: Rule, base: str) -> list[str]:
 
 
 _PREFIXES: Final = """@prefix sh: <http://www.w3.org/ns/shacl#> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-@prefix xsd: <http://www.w3.org/2001/XMLSchema#> ."""
+@prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> ."""
+#: What an entity has in RDF besides its triples.
+_DESCRIBING: Final = (
+    "rdf:type",
+    "rdfs:label",
+    f"<{SKOS}altLabel>",
+    f"<{DCT}description>",
+    f"<{DCT}identifier>",
+    *(f"<{VOCABULARY}{name}>" for name in ("types", "iri", "props")),
+)
 
 
 def _of(rule: OfRelation, base: str) -> str:
@@ -155,13 +165,17 @@ def _datatype(name: str) -> str:
     return (XSD if prefix == "xsd" else VOCABULARY) + local
 
 
-def _group_of(variable: str, groups: tuple[frozenset[str], ...], base: str) -> str:
-    """Return the expression for the number of the group that a type is in, -1 for none."""
-    expression = "-1"
-    for number, group in enumerate(groups):
-        listed = ", ".join(f"<{type_iri(base, type)}>" for type in sorted(group))
-        expression = f"IF({variable} IN ({listed}), {number}, {expression})"
-    return expression
+def _property(path: str, *constraints: str) -> str:
+    return f"sh:property [ {' ; '.join([f'sh:path {path}', *constraints])} ]"
+
+
+def _apart(groups: tuple[frozenset[str], ...], base: str) -> Iterator[list[str]]:
+    """Yield a shape for each group but the last: its nodes have no type of a later group."""
+    for place, group in enumerate(groups[:-1]):
+        targets = [f"sh:targetClass <{type_iri(base, type)}> ;" for type in sorted(group)]
+        later = sorted(frozenset().union(*groups[place + 1 :]))
+        listed = " ".join(f"<{type_iri(base, type)}>" for type in later)
+        yield [*targets, _property("rdf:type", f"sh:not [ sh:in ( {listed} ) ]")]
 
 
 def _counted(condition: str, base: str) -> list[str]:
@@ -171,12 +185,6 @@ def _counted(condition: str, base: str) -> list[str]:
     count = f"SELECT $this (COUNT(?relation) AS ?edges) {{ OPTIONAL {{ {edges} }} }} GROUP BY $this"
     select = f"SELECT $this (?edges AS ?value) {{ {{ {count} }} FILTER ({condition}) }}"
     return [f"sh:targetNode <{base}> ;", _sparql(select)]
-
-
-def _unknown(variable: str, base: str, known: Iterable[str]) -> str:
-    listed = ", ".join(f"<{iri}>" for iri in sorted(known))
-    begins = f"STRSTARTS(STR({variable}), {_text(base)})"
-    return f"FILTER ({begins} && {variable} NOT IN ({listed}))"
 
 
 def _sparql(select: str) -> str:
