@@ -102,6 +102,8 @@ class _Content:
             self.stack.enter_context(Scratch()) for _ in range(6)
         )
         self.has_records = self.has_reified = False
+        self.subject = self.key = ""
+        self.fragments: list[tuple[str, str]] = []
         self.predicates: set[str] = set()
         self.blanks: dict[str, str] = {}
 
@@ -121,6 +123,7 @@ class _Content:
         try:
             for quad in pyoxigraph.parse(path=str(path), format=kind):
                 self._take(path, quad, sha256)
+            self._keep()
         except SyntaxError as error:
             raise ExchangeError(f"{path} is not RDF ({error}): check the file") from None
         except ValueError as error:  # UTF-8
@@ -134,12 +137,18 @@ class _Content:
             raise ExchangeError(
                 f"{path} holds a triple term, which only RDF 1.2 has: write it as rdf:Statement"
             )
+        if subject.value == self.subject:  # a record's statements mostly stand together
+            self.fragments.append((predicate, value.value))
+            return
         name = local_name(subject.value)
         if (record := kind_of(name)) is not None:
             self.has_records = True
-            rank = list(KINDS).index(record)
-            self.records.add(f"{rank}|{name}", json.dumps([predicate, value.value]))
+            self._keep()
+            self.subject, self.key = subject.value, f"{list(KINDS).index(record)}|{name}"
+            self.fragments.append((predicate, value.value))
             return
+        if self.has_records:
+            return  # derived from them
         own = self._key(subject, sha256)
         attribute = _ATTRIBUTES.get(predicate)
         if attribute == "identifier" and not _ENTITY_ID.fullmatch(value.value):
@@ -156,6 +165,12 @@ class _Content:
             self.things.add(own, json.dumps([attribute, end, ""]))
         else:
             self.things.add(own, json.dumps([attribute, value.value, literal and value.language]))
+
+    def _keep(self) -> None:
+        """Put away what was read of a record; there may be more of it further on."""
+        if self.fragments:
+            self.records.add(self.key, json.dumps(self.fragments))
+            self.fragments.clear()
 
     def _key(self, term: Any, sha256: str) -> str:
         """Return the IRI of a term; a blank node gets one that is the same for the same file."""
@@ -176,8 +191,8 @@ class _Content:
             assert kind is not None
             found: dict[str, list[str]] = defaultdict(list)
             for _, text in fragments:
-                predicate, value = json.loads(text)
-                found[predicate].append(value)
+                for predicate, value in json.loads(text):
+                    found[predicate].append(value)
             yield kind, _row(kind, name, found)
 
     # --------------------------------------------------------------------------------- facts

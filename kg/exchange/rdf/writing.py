@@ -92,8 +92,11 @@ def write_rdf(
         _Quads(graph, base, progress) as quads,
     ):
         parts: Iterable[Any] = quads.derived()
-        if LOSSLESS[kind]:
-            parts = chain(parts, quads.written(grouped=kind == "trig"))
+        if kind == "nq":
+            # An import that has seen records need not look at what is derived from them.
+            parts = chain(quads.written(grouped=False), parts)
+        elif kind == "trig":
+            parts = chain(parts, quads.written(grouped=True))
         else:
             parts = (quad.triple for quad in parts)
         pyoxigraph.serialize(
