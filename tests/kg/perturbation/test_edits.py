@@ -143,7 +143,7 @@ def typed(seed: int) -> LabelledGraph:
 
 TYPED_RULES: list[Rule] = [
     *rules_of(SCHEMA), Cardinality("BORN_IN", least=1, types=["Person"]), MinEdges(3), MaxEdges(9),
-    MaxWords(3), Acyclic(["KNOWS", "LIKES"]),
+    MaxWords(3),
 ]  # fmt: skip
 
 
