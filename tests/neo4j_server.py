@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -256,19 +256,41 @@ def start(
     port = _free_port()
     for name in ("conf", "import", "logs", "plugins"):
         (home / name).mkdir()
-    class_path = f"{folder}/*"
     if apoc:
         shutil.copy(apoc_jar(cache_folder()), home / "plugins")
-        class_path += f":{home / 'plugins'}/*"
     (home / "conf" / "neo4j.conf").write_text(
         _CONF.format(port=port) + (_APOC_CONF if apoc else "")
     )
     if imported is not None:
         _import(java, folder, home, imported)
+    uri = f"bolt://127.0.0.1:{port}"
+    password = secrets.token_urlsafe(12)
+    pid = _launch(java, folder, home, detached=detached, short_lived=short_lived)
+    server = Server(uri, USER, password, home, pid)
+    if not detached:
+        atexit.register(server.stop)
+    _set_password(server)
+    return server
+
+
+def restart(server: Server) -> Server:
+    """Kill a server as a power cut would, and start it again on the same data and port."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+        while _alive(server.pid):
+            time.sleep(0.02)
+    pid = _launch(_java(), jars(cache_folder()), server.home, detached=False, short_lived=True)
+    again = replace(server, pid=pid)
+    atexit.register(again.stop)
+    return again
+
+
+def _launch(java: str, folder: Path, home: Path, *, detached: bool, short_lived: bool) -> int:
+    """Start a server's process, wait until it answers, and return its number."""
     log = home / "console.log"
     command = [
-        java, *_JVM, *(_SHORT_LIVED if short_lived else ()), "-cp", class_path,
-        "org.neo4j.server.CommunityEntryPoint",
+        java, *_JVM, *(_SHORT_LIVED if short_lived else ()),
+        "-cp", f"{folder}/*:{home / 'plugins'}/*", "org.neo4j.server.CommunityEntryPoint",
         f"--home-dir={home}", f"--config-dir={home / 'conf'}", "--console-mode",
     ]  # fmt: skip
     with log.open("wb") as output:
@@ -280,22 +302,19 @@ def start(
             start_new_session=True,
             preexec_fn=None if detached else _die_with_parent,
         )
-    uri = f"bolt://127.0.0.1:{port}"
-    server = Server(uri, USER, secrets.token_urlsafe(12), home, process.pid)
-    if not detached:
-        atexit.register(server.stop)
     deadline = time.monotonic() + START_SECONDS
     while b"Started." not in log.read_bytes():
         if process.poll() is not None or time.monotonic() > deadline:
             last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-            server.stop()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            shutil.rmtree(home, ignore_errors=True)
             raise Neo4jUnavailable(
                 f"Neo4j {VERSION} for the tests did not start (last line: {last}): "
                 "run 'python tests/neo4j_server.py run' to see why, or use -m 'not neo4j'"
             )
         time.sleep(0.1)
-    _set_password(server)
-    return server
+    return process.pid
 
 
 def _import(java: str, jars: Path, home: Path, source: Path) -> None:

@@ -51,11 +51,12 @@ SCHEMA_NAMES: Final = (
     "SHOW INDEXES YIELD name, state WHERE name STARTS WITH 'sheaf_' RETURN name, state"
 )
 AWAIT_INDEXES: Final = "CALL db.awaitIndexes(300)"
-GRAPH: Final = "MATCH (g:SheafGraph {id: 'graph'}) RETURN g.format, g.store, g.counter"
+_GRAPH: Final = "RETURN g.format, g.store, g.counter, coalesce(g.imported, false)"
+GRAPH: Final = f"MATCH (g:SheafGraph {{id: 'graph'}}) {_GRAPH}"
 MAKE_GRAPH: Final = (
     "MERGE (g:SheafGraph {id: 'graph'}) ON CREATE SET g.format = $format, g.store = $store, "
     "g.counter = 0, g.structure = 0, g.runs = 0 SET g.locked = true "
-    "RETURN g.format, g.store, g.counter"
+    f"{_GRAPH}"
 )
 #: From format 1, which did not say where a run has found something.
 LINK_SOURCES: Final = (
@@ -66,6 +67,13 @@ LINK_TASKS: Final = (
     "MATCH (t:Task) UNWIND t.runs AS run "
     "WITH DISTINCT toString(run) + '|' + t.chunk AS id MERGE (:SheafLink {id: id})"
 )
+#: What the files of neo4j-admin cannot say: that a list is there and empty.
+COMPLETE: Final = (
+    "MATCH (e:Entity) USING INDEX SEEK e:Entity(id) WHERE e.id > $after "
+    "WITH e ORDER BY e.id LIMIT 10000 "
+    "SET e.aliases = coalesce(e.aliases, []), e.types = coalesce(e.types, []) RETURN max(e.id)"
+)
+SET_COMPLETE: Final = "MATCH (g:SheafGraph {id: 'graph'}) REMOVE g.imported"
 SET_FORMAT: Final = "MATCH (g:SheafGraph {id: 'graph'}) SET g.format = $format"
 FOREIGN: Final = (
     "MATCH (n) WHERE any(label IN labels(n) WHERE label IN $labels) "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Final, NamedTuple
 
 from kg.errors import NotFound, StoreForeign, StoreVersion
@@ -23,6 +24,8 @@ class Graph(NamedTuple):
     format: int
     store: str
     counter: int
+    #: neo4j-admin has loaded it and nobody has opened it yet.
+    imported: bool
 
 
 def open_database(connection: Connection, *, create: bool) -> Graph:
@@ -44,6 +47,8 @@ def open_database(connection: Connection, *, create: bool) -> Graph:
         _refuse_foreign(connection)
     if graph is None or _missing(connection):
         graph = _prepare(connection)
+    if graph.imported:
+        _complete(connection)
     if graph.format < FORMAT:
         _upgrade(connection)
     if graph.format > FORMAT:
@@ -86,6 +91,15 @@ def _prepare(connection: Connection) -> Graph:
         connection.read(lambda work: work.ask(cypher.AWAIT_INDEXES))
     connection.write(work_alone)  # makes the lanes of writers
     return Graph(*graph)
+
+
+def _complete(connection: Connection) -> None:
+    """Finish what `kg.store.neo4j.admin_import` has loaded, in parts: it may be very large."""
+    after: str | None = ""
+    while after is not None:
+        part = partial(Work.ask, statement=cypher.COMPLETE, after=after)
+        after = connection.write(part)[0][0][0]
+    connection.write(lambda work: work.ask(cypher.SET_COMPLETE))
 
 
 def _upgrade(connection: Connection) -> None:
