@@ -71,7 +71,8 @@ class GraphSnapshot:
                 links.append(triple)
             else:
                 literal.add(triple.relation)
-        for row in graph.written("relation_name"):
+        # What a schema declares holds before what a canonicaliser found.
+        for row in sorted(graph.written("relation_name"), key=lambda row: bool(row.run)):
             phrases.setdefault(_phrase(row.phrase), (relation_type(row.relation), row.swapped))
         names: dict[str, list[str]] = defaultdict(list)
         aliases: dict[str, list[str]] = defaultdict(list)

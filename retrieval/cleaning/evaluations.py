@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -67,9 +67,9 @@ def resolution(
         options: thresholds.
 
     Returns:
-        `ours` and `controls` (by name: `as_written`: nothing merged; `same_name`: equal normal
-        forms, types ignored; `same_name_and_type`; `encoder_only`), layers, counts, examples of
-        false merges, seconds.
+        `ours` and `controls` (`as_written`: equal name and type, as every store derives it;
+        `same_name`: equal names, types ignored; `encoder_only`: nearest neighbours without a
+        guard), layers, counts, examples of false merges, seconds.
     """
     gold = load_gold_names(Path(data), aliases=aliases)
     counted = gold.part(part)
@@ -84,8 +84,7 @@ def resolution(
     groups = _grouped(derivation_of(gold.source.namings, merges))
     controls = {
         "as_written": _grouped(derivation_of(gold.source.namings)),
-        "same_name_and_type": _same(gold, lambda n: (normal_form(n.name), normal_form(n.type))),
-        "same_name": _same(gold, lambda n: normal_form(n.name)),
+        "same_name": _same_name(gold),
     }
     if encode is not None:
         controls["encoder_only"] = _encoder_only(gold, encode)
@@ -166,11 +165,8 @@ def _grouped(canonical: Mapping[str, str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _same(gold: GoldNames, key: Callable[[Any], object]) -> list[list[str]]:
-    groups: dict[object, set[str]] = defaultdict(set)
-    for naming in gold.source.namings:
-        groups[key(naming)].add(naming.raw)
-    return [sorted(group) for group in groups.values()]
+def _same_name(gold: GoldNames) -> list[list[str]]:
+    return _grouped({raw: normal_form(name) for raw, name in gold.names.items()})
 
 
 def _encoder_only(gold: GoldNames, encode: Encode) -> list[list[str]]:

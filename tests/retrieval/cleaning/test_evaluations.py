@@ -92,7 +92,7 @@ def test_resolution_beside_its_controls(data: Path) -> None:
     for answer in answers:
         assert answer["ours"]["false_pairs"] == 0
         assert answer["controls"]["as_written"]["true_pairs"] == 0
-        assert answer["controls"].keys() == {"as_written", "same_name_and_type", "same_name"}
+        assert answer["controls"].keys() == {"as_written", "same_name"}
 
 
 def test_pairs_across_parts_count_once_an_end_is_in_the_part() -> None:
