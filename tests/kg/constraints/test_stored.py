@@ -141,6 +141,18 @@ def test_schema_of_the_harvest_is_found_in_the_graph() -> None:
     store.close()
 
 
+@pytest.mark.neo4j
+def test_both_stores_get_the_same_report(graph: GraphStore, neo4j_graph: str) -> None:
+    other = kg.open_graph(neo4j_graph)
+    fill(other)
+    for store in (graph, other):
+        add(store, (MARIE, "born_in", "Oslo"), (MARIE, "spouse", Literal("5", "kg:quantity")))
+    report = validate(graph, rules_of(SEEN))
+    assert len(report.failed) >= 3
+    assert validate(other, rules_of(SEEN)) == report
+    other.close()
+
+
 def test_graph_without_a_schema_says_so(graph: GraphStore) -> None:
     with pytest.raises(SchemaError, match="--schema"):
         harvested_schema(graph)
