@@ -173,10 +173,13 @@ class ResponseCache:
     def note(self, key: str, *, model: str, reason: str, text: str) -> None:
         """Keep the text of an answer that cannot be used; it stays stored and is not asked again.
 
-        Only another parser, model or prompt can make something else of it.
+        Only another parser, model or prompt can make something else of it. Noted once.
         """
+        known = "SELECT count(*) FROM failure WHERE key = ? AND reason = ? AND text = ?"
+        row = (bytes.fromhex(key), _text(reason), _text(text))
         with self._guarded():
-            self._note(key, model, reason, text)
+            if not self._db.execute(known, row).fetchone()[0]:
+                self._note(key, model, reason, text)
 
     def _note(self, key: str, model: str, reason: str, text: str) -> None:
         self._db.execute(

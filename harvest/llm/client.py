@@ -152,6 +152,7 @@ class LanguageModel:
             key, completion = await self._answer(conversation, schema, stage, sample)
             if completion.refusal or completion.finish == "content_filter":
                 said = completion.refusal or completion.text
+                self.cache.note(key, model=self.name, reason="will not answer", text=said)
                 raise AnswerError(f"the model will not answer: {said[:200]!r}", answer=said)
             try:
                 # In a thread: mending a very broken answer may take seconds.
@@ -229,9 +230,9 @@ class LanguageModel:
             prompt_tokens=most_tokens(text), output_tokens=self.max_tokens
         ):
             while True:
+                await self._pace.turn(expected)
                 if self._stopped is not None:
                     raise self._stopped
-                await self._pace.turn(expected)
                 version = self._dialect.version
                 options = self._dialect.options(
                     schema=schema, max_tokens=self.max_tokens, temperature=self.temperature

@@ -40,7 +40,12 @@ _TOO_LONG = re.compile(
     r"|(prompt|input|request) (is|are) too (long|large)|reduce the length",
     re.I,
 )
-_NO_CREDIT = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit", re.I)
+#: Not "billing": a message about too many requests may invite to raise the limit there.
+_NO_CREDIT = re.compile(
+    r"insufficient[_ ](quota|credits?|balance|funds)|exceeded your current quota"
+    r"|credit balance is too low",
+    re.I,
+)
 
 
 class _Trouble(Exception):
@@ -160,7 +165,10 @@ class Endpoint:
             return EndpointRefused(f"{said}\n{advice[status]}; what is written stays")
         if status in (400, 413, 422):
             if status == 413 or _TOO_LONG.search(body):
-                return ContextTooLong(f"{said}; make chunks shorter with --chunk-tokens")
+                return ContextTooLong(
+                    f"{said}; make chunks shorter with --chunk-tokens, or answers with "
+                    "--answer-tokens"
+                )
             if "model_not_found" in body:
                 return EndpointRefused(f"{said}\n{advice[404]}; what is written stays")
             return Rejected(said, body=body)

@@ -24,7 +24,7 @@ from harvest.llm.prompt import Prompt
 from harvest.llm.rows import Rows, read_rows
 from harvest.responses import ResponseCache
 from tests.harvest.llm.asking import Time, model
-from tests.harvest.llm.server import KEY, SCHEMA, Server, without
+from tests.harvest.llm.server import KEY, SCHEMA, Server, error, without
 
 PASSAGE = "Marie Curie was born in Warsaw. Niels Bohr works for Carlsberg."
 PROMPT = Prompt(SCHEMA)
@@ -93,9 +93,10 @@ def test_after_two_questions_more_the_answer_is_a_failure_with_its_text(fault: s
 def test_a_model_that_will_not_answer_is_not_pressed(fault: str) -> None:
     with Server() as server:
         server.faults.append(fault)
+        asked = model(server)
         with pytest.raises(AnswerError, match="will not answer"):
-            ask(model(server))
-        assert len(server.requests) == 1
+            ask(asked)
+        assert len(server.requests) == len(list(asked.cache.failures())) == 1
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,13 @@ def test_429_without_a_time_backs_off_with_jitter() -> None:
         time = Time()
         assert len(ask(model(server, time=time)).value.rows) == 2
         assert len(set(time.slept)) == 9 and max(time.slept) <= CAP
+
+
+def test_an_invitation_to_pay_is_no_lack_of_credit() -> None:
+    with Server() as server:
+        text = "Rate limit reached. Add a payment method at example.org/account/billing"
+        server.faults.append(lambda _: error(429, text, "rate_limit_exceeded"))
+        assert len(ask(model(server)).value.rows) == 2
 
 
 def test_429_that_lasts_too_long_stops_the_harvest() -> None:
