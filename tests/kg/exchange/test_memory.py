@@ -26,7 +26,7 @@ from kg.records import (
 )
 from kg.store.protocol import RemoveReport, WriteReport
 
-SMALL, LARGE = 200, 800
+SMALL, LARGE = 150, 600
 CONFIG = Config("test")
 TEXT = "a knows b. " * 3
 PER_DOCUMENT = 10
@@ -149,8 +149,12 @@ def peak(action: Any) -> int:
 READ_WHOLE = (Format.llamaindex,)
 
 
+#: Turtle's twin, and TriG's, whose rows only wait on disk before they are written.
+ALIKE = (Format.nt, Format.trig)
+
+
 @pytest.mark.usefixtures("small_batches")
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", [f for f in Format if f not in ALIKE])
 def test_memory_does_not_grow_with_the_graph(tmp_path: Path, format: Format) -> None:
     peaks: dict[str, list[int]] = {"export": [], "import": []}
     for size in (40, SMALL, LARGE):  # the first one loads the libraries
