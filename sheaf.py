@@ -43,10 +43,17 @@ COMMANDS: Final[Mapping[str, Mounted]] = {
         "kg.commands", "app", "Show all evidence of a triple: quote, document, model, score."
     ),
     "relations": Mounted("kg.commands", "app", "List the relations: counts and phrases."),
+    "resolve": Mounted("retrieval.cleaning.commands", "app", "Merge entities that are one thing."),
+    "canonicalise": Mounted(
+        "retrieval.cleaning.commands", "app", "Join phrases that name one relation."
+    ),
+    "check": Mounted("kg.constraints.commands", "app", "Check the graph against a schema's rules."),
     "undo": Mounted("kg.commands", "app", "Take back a run; without one, list the latest."),
     "delete": Mounted("kg.commands", "app", "Remove a document with all that only it says."),
-    "export": Mounted("kg.commands", "app", "Write the triples to a file, .tsv or .graphml."),
-    "import": Mounted("kg.commands", "app", "Read triples from a file, .tsv or .graphml."),
+    "export": Mounted(
+        "kg.exchange.commands", "app", "Write the graph to a file: RDF, Parquet, tables and more."
+    ),
+    "import": Mounted("kg.exchange.commands", "app", "Read a graph from a file, with evidence."),
     "eval": Mounted("sheaf", "evaluations", "Measure quality on a data set, beside its floors."),
     "train-extractor": Mounted("harvest.commands", "app", "Train the heads of the extractor."),
 }
@@ -54,18 +61,36 @@ COMMANDS: Final[Mapping[str, Mounted]] = {
 TASKS: Final[Mapping[str, Mounted]] = {
     "text2kg": Mounted("harvest.commands", "evaluations_app", "Text to triples."),
     "link-prediction": Mounted("retrieval.commands", "evaluations_app", "Missing links."),
+    "resolution": Mounted(
+        "retrieval.cleaning.commands", "evaluations_app", "Merging entities, by Wikidata ids."
+    ),
+    "canonicalisation": Mounted(
+        "retrieval.cleaning.commands", "evaluations_app", "Joining relation phrases."
+    ),
+    "explanation-graphs": Mounted(
+        "kg.constraints.commands", "evaluations_app", "The rules of ExplaGraphs."
+    ),
 }
 #: Library that may be missing → the extra that brings it.
 EXTRAS: Final[Mapping[str, str]] = {
     "bs4": "harvest",
     "charset_normalizer": "harvest",
+    "datasketch": "resolution",
+    "dotenv": "llm",
     "faiss": "retrieval",
+    "json_repair": "llm",
+    "jsonschema": "llm",
     "lxml": "harvest",
     "markdown_it": "harvest",
     "neo4j": "neo4j",
+    "openai": "llm",
     "platformdirs": "harvest",
+    "pyarrow": "exchange",
+    "pyoxigraph": "exchange",
     "pypdf": "harvest",
+    "rdflib": "exchange",
     "safetensors": "retrieval",
+    "snowballstemmer": "resolution",
     "spacy": "harvest",
     "torch": "retrieval",
     "transformers": "harvest",
