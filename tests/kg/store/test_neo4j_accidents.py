@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,20 +40,66 @@ pytestmark = pytest.mark.neo4j
 
 
 def test_four_writers_at_once_give_the_graph_of_one(neo4j_graph: str) -> None:
+    """On overlapping entities: no deadlock surfaces, and everything is there once."""
     batches = [batch for seed in range(2) for batch in random_batches(seed)]
     graph = open_graph(neo4j_graph)
     run = graph.begin_run(CONFIG).id
+    before = graph.change_counter
 
     def write(part: int) -> int:
         own = open_graph(neo4j_graph)
-        retries = sum(own.write(batch, run=run).retries for batch in batches[part::4])
+        created = sum(own.write(batch, run=run).created for batch in batches[part::4])
         own.close()
-        return retries
+        return created
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(write, range(4)))
+        created = sum(pool.map(write, range(4)))
     check_equals_twin(graph)
+    memory = open_graph("memory://")
+    alone = memory.begin_run(CONFIG).id
+    assert created == sum(memory.write(batch, run=alone).created for batch in batches)
+    assert graph_hash(graph) == graph_hash(memory)
+    assert graph.stats() == memory.stats()
+    assert graph.change_counter - before <= len(batches)
+    for made in list(graph.written("run")):
+        graph.undo(made.id)
+    assert graph.stats().evidence == graph.stats().mentions == graph.stats().triples == 0
     graph.close()
+
+
+def test_writers_that_share_nothing_do_not_wait_for_each_other(neo4j_graph: str) -> None:
+    """One writer keeps its transaction open; another comes and goes."""
+    graph, other = open_graph(neo4j_graph), open_graph(neo4j_graph)
+    run = graph.begin_run(CONFIG).id
+    graph.write(Batch(relation_names=first_batch().relation_names), run=run)
+    held, go_on = threading.Event(), threading.Event()
+    settle = Work.settle
+
+    def wait(work: Work) -> int:
+        if threading.current_thread() is slow and not held.is_set():
+            held.set()
+            go_on.wait(60)
+        return settle(work)
+
+    def name(store: GraphStore, text: str) -> None:
+        store.write(Batch(mentions=(Mention(entity_id(text), text, CONFIG.id),)), run=run)
+
+    name(graph, "Zero")  # makes the node of the config, which both would make
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Work, "settle", wait)
+        patch.setattr(
+            "kg.store.neo4j.writing.any_lane", lambda: f"lane-{threading.get_ident() % 7}"
+        )
+        slow = threading.Thread(target=name, args=(graph, "One"))
+        slow.start()
+        assert held.wait(60)
+        name(other, "Two")
+        assert [e.name for e in other.derived("entity")] != []
+        go_on.set()
+        slow.join(60)
+    assert sorted(e.name for e in graph.derived("entity")) == ["One", "Two", "Zero"]
+    graph.close()
+    other.close()
 
 
 def test_rows_whose_ends_are_gone_are_an_error_with_their_ids(
