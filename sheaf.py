@@ -146,7 +146,7 @@ app = typer.Typer(
     help="Knowledge graphs from text: build, query, complete and search them.",
     epilog=(
         "GRAPH is a folder such as my.kg, or neo4j://host, bolt://host, memory://. "
-        "Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 store unreachable. "
+        "Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 store or model unreachable. "
         "sheaf --version shows the version."
     ),
 )

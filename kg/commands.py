@@ -16,7 +16,6 @@ from typing import Annotated
 import typer
 
 from kg.errors import NotFound
-from kg.exchange.commands import app as exchange
 from kg.presentation import clean, console, explained, plain, print_json, print_table
 from kg.reporting import report_errors
 from kg.store.protocol import GraphStore, RemoveReport
@@ -253,7 +252,3 @@ def _print_removed(report: RemoveReport, about: dict[str, str], *, json: bool) -
     parts = [f"{number:,} {name}" for name, number in removed.items() if number]
     what = ", ".join(f"{key} {clean(value)}" for key, value in about.items())
     typer.echo(f"{what}: removed {', '.join(parts) or 'nothing that others do not hold too'}")
-
-
-# `export` and `import`, until the command line mounts them by themselves.
-app.registered_commands += exchange.registered_commands
