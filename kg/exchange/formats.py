@@ -10,6 +10,7 @@
 | langchain | .jsonl | GraphDocuments, one a line | texts, entities, triples with evidence |
 | llamaindex | .json | property graph of LlamaIndex | chunks, entities, triples with scores |
 | graphrag | – | folder of GraphRAG's tables | texts, entities, triples with scores |
+| neo4j-csv | – | folder for `neo4j-admin database import` | everything; export only |
 
 "Everything" means that an import gives a graph of equal hash, with its runs. The others give equal
 ids of triples; what they carry becomes evidence of the file.
@@ -45,13 +46,13 @@ class Format(StrEnum):
     langchain = "langchain"
     llamaindex = "llamaindex"
     graphrag = "graphrag"
+    neo4j_csv = "neo4j-csv"
 
 
 #: Suffixes that are not the name of their format.
 SUFFIXES: Final = {"jsonl": Format.langchain, "json": Format.llamaindex}
-_BY_NAME: Final = {
-    format.value: format for format in Format if format not in (*SUFFIXES.values(), Format.graphrag)
-}
+_BY_OPTION: Final = (*SUFFIXES.values(), Format.graphrag, Format.neo4j_csv)
+_BY_NAME: Final = {format.value: format for format in Format if format not in _BY_OPTION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,11 @@ def export_graph(
 
             tables = write_graphrag(graph, path, progress=progress)
             return ExportReport(tables.triples, (str(path),), tables.literals_left_out)
+        case Format.neo4j_csv:
+            from kg.store.neo4j.admin_import import write_admin_csv
+
+            write_admin_csv(graph, path)
+            return _report(path, graph.stats().triples)
 
 
 def _report(path: Path, triples: int) -> ExportReport:
@@ -189,7 +195,12 @@ def _reader(format: Format) -> Callable[..., RestoreReport | FactReport]:
             from kg.exchange.llamaindex import read_llamaindex
 
             return read_llamaindex
-        case _:
+        case Format.graphrag:
             from kg.exchange.graphrag import read_graphrag
 
             return read_graphrag
+        case _:
+            raise ExchangeError(
+                f"{format} can only be exported: read it with `neo4j-admin database import`, and "
+                "the database is a graph of its own"
+            )

@@ -137,7 +137,9 @@ def test_a_folder_that_cannot_be_written_to(graph: str, tmp_path: Path) -> None:
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("format", [f for f in Format if f not in ("nq", "trig", "parquet")])
+@pytest.mark.parametrize(
+    "format", [f for f in Format if f not in ("nq", "trig", "parquet", "neo4j-csv")]
+)
 def test_predictions_are_exported_only_with_everything(
     graph: str, tmp_path: Path, format: Format
 ) -> None:
@@ -149,3 +151,11 @@ def test_predictions_are_exported_only_with_everything(
     assert triple_id(PIERRE, "BORN_IN", WARSAW) not in {t.id for t in store.derived("triple")}
     assert triple_id(MARIE, "BORN_IN", WARSAW) in {t.id for t in store.derived("triple")}
     store.close()
+
+
+def test_files_for_the_import_of_neo4j(graph: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    assert answer("export", graph, out, "--format", "neo4j-csv")["triples"] == 5
+    assert list(Path(out).iterdir())
+    error = run("import", str(tmp_path / "x.kg"), out, "--format", "neo4j-csv", code=1)
+    assert "can only be exported" in error

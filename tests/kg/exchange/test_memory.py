@@ -149,8 +149,8 @@ def peak(action: Any) -> int:
 READ_WHOLE = (Format.llamaindex,)
 
 
-#: Turtle's twin, and TriG's, whose rows only wait on disk before they are written.
-ALIKE = (Format.nt, Format.trig)
+#: Turtle's twin; TriG, whose rows only wait on disk; neo4j-csv, which is tested with its store.
+ALIKE = (Format.nt, Format.trig, Format.neo4j_csv)
 
 
 @pytest.mark.usefixtures("small_batches")

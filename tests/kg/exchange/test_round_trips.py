@@ -28,6 +28,7 @@ LOSSLESS = (Format.nq, Format.trig, Format.parquet)
 #: Formats that carry every triple with its score.
 SCORED = (Format.ttl, Format.nt, Format.graphml, Format.langchain, Format.llamaindex)
 DERIVED = (*SCORED, Format.tsv)
+BOTH_WAYS = [format for format in Format if format is not Format.neo4j_csv]
 
 KINDS = (
     "document", "chunk", "mention", "evidence", "run", "task", "merge", "relation_name",
@@ -100,7 +101,7 @@ def test_graphrag_keeps_ids_between_entities(
     assert names(copy) == names(graph)
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", BOTH_WAYS)
 def test_a_second_import_creates_nothing(tmp_path: Path, format: Format) -> None:
     file = tmp_path / "x"
     graph = full_graph()
@@ -115,7 +116,7 @@ def test_a_second_import_creates_nothing(tmp_path: Path, format: Format) -> None
         assert import_graph(graph, file, format=format).created == 0
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", BOTH_WAYS)
 def test_undo_takes_an_import_back(tmp_path: Path, format: Format) -> None:
     export_graph(full_graph(), tmp_path / "x", format=format)
     copy = kg.open_graph("memory://")
@@ -126,7 +127,7 @@ def test_undo_takes_an_import_back(tmp_path: Path, format: Format) -> None:
     assert (found.triples, found.entities, found.evidence, found.chunks, found.runs) == (0,) * 5
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", BOTH_WAYS)
 def test_an_empty_graph(tmp_path: Path, format: Format) -> None:
     graph = kg.open_graph("memory://")
     assert export_graph(graph, tmp_path / "x", format=format).triples == 0
@@ -134,7 +135,7 @@ def test_an_empty_graph(tmp_path: Path, format: Format) -> None:
     assert graph.stats().triples == 0
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", BOTH_WAYS)
 def test_the_same_graph_gives_the_same_bytes(tmp_path: Path, format: Format) -> None:
     graph = full_graph()
     for name in ("a", "b"):
@@ -212,7 +213,7 @@ def test_a_graph_whose_runs_were_all_undone(tmp_path: Path, format: Format) -> N
     assert copy.stats().runs == 0
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", BOTH_WAYS)
 def test_a_graph_that_changes_meanwhile_leaves_no_file(tmp_path: Path, format: Format) -> None:
     graph = full_graph()
     run = graph.begin_run(CONFIG).id
@@ -227,7 +228,7 @@ def test_a_graph_that_changes_meanwhile_leaves_no_file(tmp_path: Path, format: F
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", BOTH_WAYS)
 def test_a_file_that_is_missing(tmp_path: Path, format: Format) -> None:
     graph = kg.open_graph("memory://")
     with pytest.raises(ExchangeError, match="does not exist"):
@@ -236,7 +237,7 @@ def test_a_file_that_is_missing(tmp_path: Path, format: Format) -> None:
 
 
 @pytest.mark.parametrize(
-    "format", [f for f in Format if f not in (Format.parquet, Format.graphrag)]
+    "format", [f for f in BOTH_WAYS if f not in (Format.parquet, Format.graphrag)]
 )
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00", b'{"a": ', b"<a", b"[1]", b"a b"])
 def test_a_file_of_something_else_writes_nothing(
