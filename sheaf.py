@@ -92,6 +92,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "safetensors": "retrieval",
     "snowballstemmer": "resolution",
     "spacy": "harvest",
+    "tokenizers": "harvest",
     "torch": "retrieval",
     "transformers": "harvest",
 }
@@ -146,8 +147,8 @@ app = typer.Typer(
     help="Knowledge graphs from text: build, query, complete and search them.",
     epilog=(
         "GRAPH is a folder such as my.kg, or neo4j://host, bolt://host, memory://. "
-        "Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 store or model unreachable. "
-        "sheaf --version shows the version."
+        "Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 store or language "
+        "model unreachable. sheaf --version shows the version."
     ),
 )
 evaluations = typer.Typer(
