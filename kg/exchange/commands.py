@@ -130,7 +130,7 @@ def _progress(done: str) -> Iterator[Progress]:
             bar.update(task, description=text())
 
         yield show
-    if time.monotonic() - began > WORTH_TELLING:
+    if total and time.monotonic() - began > WORTH_TELLING:
         typer.echo(text(), err=True)
 
 
