@@ -15,9 +15,7 @@ from neo4j import Driver
 from neo4j.exceptions import Neo4jError
 
 from kg import graph_hash, open_graph
-from kg.errors import (
-    StoreError,
-)
+from kg.errors import StoreError
 from kg.ids import entity_id
 from kg.records import (
     Batch,
@@ -35,6 +33,7 @@ from tests.kg.store.contract import (
     first_batch,
 )
 from tests.kg.store.random_graph import random_batches
+from tests.neo4j_server import restart, start
 
 pytestmark = pytest.mark.neo4j
 
@@ -182,3 +181,57 @@ def test_killed_writers_leave_no_half_of_a_batch(neo4j_graph: str) -> None:
         memory.write(batch, run=alone)
     assert graph_hash(graph) == graph_hash(memory)
     graph.close()
+
+
+_INGEST = """
+import sys, time
+from kg import open_graph
+from kg.errors import StoreError
+from kg.store.lease import new_owner
+from tests.kg.store.random_graph import random_batches
+owner = new_owner()
+graph = None
+for batch in random_batches(9, steps=24):
+    while True:
+        try:
+            graph = graph or open_graph(sys.argv[1])
+            if graph.claim(batch.tasks, owner=owner).granted:
+                graph.write(batch, run=sys.argv[2])
+            break
+        except StoreError as error:  # the server is down: what was not confirmed is done again
+            assert error.retryable, error
+            time.sleep(0.2)
+    print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_server_killed_in_the_middle_of_an_ingest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ingest goes on when the server is back; nothing is lost and nothing doubled."""
+    server = start(short_lived=True)
+    monkeypatch.setenv("NEO4J_USERNAME", server.user)
+    monkeypatch.setenv("NEO4J_PASSWORD", server.password)
+    graph = open_graph(server.uri)
+    run = graph.begin_run(CONFIG).id
+    graph.close()
+    command = [sys.executable, "-c", _INGEST, server.uri, run]
+    root = Path(__file__).parents[3]
+    writer = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    for _ in range(8):
+        writer.stdout.readline()
+    server = restart(server)
+    assert writer.poll() is None  # it waits, and has work left
+    out, _ = writer.communicate(timeout=180)
+    assert writer.returncode == 0
+    assert len(out.splitlines()) == 16
+    memory = open_graph("memory://")
+    alone = memory.begin_run(CONFIG).id
+    for batch in random_batches(9, steps=24):
+        memory.write(batch, run=alone)
+    graph = open_graph(server.uri)
+    assert graph_hash(graph) == graph_hash(memory)
+    assert graph.stats() == memory.stats()
+    check_equals_twin(graph)
+    graph.close()
+    server.stop()
