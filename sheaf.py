@@ -43,7 +43,7 @@ COMMANDS: Final[Mapping[str, Mounted]] = {
         "kg.commands", "app", "Show all evidence of a triple: quote, document, model, score."
     ),
     "relations": Mounted("kg.commands", "app", "List the relations: counts and phrases."),
-    "resolve": Mounted("retrieval.cleaning.commands", "app", "Merge entities that are one thing."),
+    "resolve": Mounted("harvest.llm.commands", "app", "Merge entities that are one thing."),
     "canonicalise": Mounted(
         "retrieval.cleaning.commands", "app", "Join phrases that name one relation."
     ),

@@ -8,6 +8,7 @@
 | `parsing`, `rows` | tolerant JSON, statements in it |
 | `prompt`, `chunking`, `locating`, `reading`, `scoring` | schema-constrained extraction |
 | `harvester` | all of it together, as a job calls it |
+| `verdicts`, `judge`, `commands` | the judge of entity resolution, and `sheaf resolve` |
 | `settings`, `options`, `estimate` | flags and environment, the command line, dry run |
 | `background` | an event loop for callers that have none |
 

@@ -1,4 +1,4 @@
-"""The options of `sheaf harvest --with llm`, and the harvester that they describe."""
+"""The options of commands that ask a language model, and the harvester that they describe."""
 
 from __future__ import annotations
 
@@ -90,8 +90,12 @@ UnknownRelations = Annotated[
 ]
 
 
-def refuse_llm_options(flags: Mapping[str, Any]) -> None:
+def refuse_llm_options(flags: Mapping[str, Any], *, needs: str = "--with llm") -> None:
     """Refuse options of the language model where none is asked.
+
+    Args:
+        flags: by name; None means that it was not given.
+        needs: the option that asks for a model.
 
     Raises:
         InputError: one of them was given.
@@ -99,7 +103,7 @@ def refuse_llm_options(flags: Mapping[str, Any]) -> None:
     given = [name for name, value in flags.items() if value is not None]
     if given:
         option = given[0].replace("_", "-")
-        raise InputError(f"--{option} is for --with llm: add that, or leave the option out")
+        raise InputError(f"--{option} is for {needs}: add that, or leave the option out")
 
 
 def llm_settings(flags: Mapping[str, Any]) -> Settings:

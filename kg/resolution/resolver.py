@@ -71,6 +71,7 @@ def resolve(
     encode: Encode | None = None,
     encoder: str = "",
     judge: Judge | None = None,
+    judged_by: str = "",
     options: ResolutionOptions | None = None,
     dry_run: bool = False,
 ) -> ResolutionReport:
@@ -82,6 +83,7 @@ def resolve(
         encode: returns one vector for each text; without it the `neighbour` layer is left out.
         encoder: name or fingerprint of `encode`, for the config.
         judge: answers the doubtful pairs; without it the `judge` layer is left out.
+        judged_by: name or fingerprint of `judge`, for the config.
         options: thresholds and limits.
         dry_run: write nothing, only report.
 
@@ -102,6 +104,8 @@ def resolve(
     run = ""
     if not dry_run:
         parameters = {**asdict(options), "layers": _layers(encode, judge)}
+        if judge is not None:
+            parameters["judge"] = judged_by
         config = Config("resolution", version=VERSION, model=encoder, parameters=parameters)
         run = graph.begin_run(config).id
         merges = [Merge(p.kept, p.dropped, p.layer, p.score, run) for p in found.merges]

@@ -1,121 +1,38 @@
-"""The commands that clean a graph: `resolve` and `canonicalise`, and their evaluations.
+"""The command `canonicalise`, and the evaluations of it and of `resolve`.
 
-Thin layers over `kg.resolution.resolve`, `kg.canonicalisation.canonicalise` and
-`retrieval.cleaning.evaluations`. They live here because they lend `kg` an encoder.
+Thin layers over `kg.canonicalisation.canonicalise` and `retrieval.cleaning.evaluations`. They live
+here because they lend `kg` an encoder; `resolve`, which may also ask a language model, is in
+`harvest.llm.commands`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kg.presentation import clean, plain, print_json, print_table
 from kg.reporting import report_errors
-
-if TYPE_CHECKING:
-    from kg.schema import Schema
-    from kg.store.protocol import GraphStore
+from retrieval.cleaning.options import (
+    DryRun,
+    Encoder,
+    EncoderOption,
+    Graph,
+    Json,
+    SchemaFile,
+    Threshold,
+    opened,
+    print_rows,
+    schema_of,
+    way_back,
+)
 
 __all__ = ["app", "evaluations_app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 evaluations_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-
-#: Rows printed unless `--json` asks for all.
-SHOWN = 50
-
-Graph = Annotated[
-    str, typer.Argument(metavar="GRAPH", help="A folder, neo4j://…, bolt://… or memory://.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
-SchemaFile = Annotated[
-    Path | None, typer.Option("--schema", exists=True, dir_okay=False, help="A schema in YAML.")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing, only show.")]
-Threshold = Annotated[
-    float | None, typer.Option(min=0.0, max=1.0, help="Least cosine of the encoder's neighbours.")
-]
-
-
-class Encoder(StrEnum):
-    """Encoders of names and phrases."""
-
-    none = "none"
-    minilm = "minilm"
-
-
-EncoderOption = Annotated[
-    Encoder, typer.Option(help="Also join nearest neighbours of this encoder.")
-]
-
-
-@contextmanager
-def _open(address: str) -> Iterator[GraphStore]:
-    from kg.store.open import open_graph
-
-    graph = open_graph(address, create=False)
-    try:
-        yield graph
-    finally:
-        graph.close()
-
-
-def _schema(file: Path | None) -> Schema | None:
-    from kg.schema import Schema
-
-    return Schema.load(file) if file is not None else None
-
-
-@app.command()
-@report_errors
-def resolve(
-    graph: Graph,
-    schema: SchemaFile = None,
-    encoder: EncoderOption = Encoder.none,
-    threshold: Threshold = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Merge entities that are one thing; `undo` takes it back."""
-    from kg.resolution import ResolutionOptions
-    from kg.resolution import resolve as resolve_entities
-    from retrieval.cleaning.evaluations import encoder_of
-
-    encode, fingerprint = encoder_of(encoder.value)
-    options = ResolutionOptions()
-    if threshold is not None:
-        options = replace(options, cosine=threshold)
-    with _open(graph) as store:
-        report = resolve_entities(
-            store,
-            schema=_schema(schema),
-            encode=encode,
-            encoder=fingerprint,
-            options=options,
-            dry_run=dry_run,
-        )
-    if json:
-        print_json(plain(report))
-        return
-    rows = [
-        (m.dropped_name, "/".join(m.dropped_types), m.kept_name, "/".join(m.kept_types), m.layer)
-        for m in report.merges
-    ]
-    _print_rows(("entity", "type", "becomes", "type", "by"), rows)
-    for group in report.too_large:
-        typer.echo(
-            f"left alone, {len(group)} in one group: {clean(', '.join(group[:5]))}, …", err=True
-        )
-    typer.echo(
-        f"{report.entities_before:,} entities, {report.entities_after:,} after "
-        f"{len(report.merges):,} merges{_undo(graph, report.run)}"
-    )
 
 
 @app.command()
@@ -141,10 +58,10 @@ def canonicalise(
     options = CanonicalisationOptions(related_to=related_to, many=many)
     if threshold is not None:
         options = replace(options, cosine=threshold)
-    with _open(graph) as store:
+    with opened(graph) as store:
         report = canonicalise_relations(
             store,
-            schema=_schema(schema),
+            schema=schema_of(schema),
             encode=encode,
             encoder=fingerprint,
             options=options,
@@ -156,22 +73,11 @@ def canonicalise(
         print_json(plain(report))
         return
     rows = [(r.phrase, r.relation, "swapped" if r.swapped else "", r.layer) for r in report.rows]
-    _print_rows(("phrase", "relation", "ends", "by"), rows)
+    print_rows(("phrase", "relation", "ends", "by"), rows)
     typer.echo(
         f"{report.types_before:,} relation types, {report.types_after:,} after "
-        f"{len(report.rows):,} of {report.phrases:,} phrases{_undo(graph, report.run)}"
+        f"{len(report.rows):,} of {report.phrases:,} phrases{way_back(graph, report.run)}"
     )
-
-
-def _print_rows(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        print_table(columns, rows[:SHOWN])
-    if len(rows) > SHOWN:
-        typer.echo(f"{len(rows) - SHOWN:,} more; --json shows all", err=True)
-
-
-def _undo(graph: str, run: str) -> str:
-    return f"; take it back with: sheaf undo {graph} {run}" if run else "; nothing was written"
 
 
 @evaluations_app.command("resolution")

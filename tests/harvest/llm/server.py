@@ -1,6 +1,7 @@
 """A language model of the tests: a local server that answers, and misbehaves when told to.
 
-It reads the passage in the prompt with regular expressions and answers as a good model would. Each
+It reads the passage in the prompt with regular expressions and answers as a good model would; asked
+about pairs of entities, it goes by their neighbours. Each
 request may meet a *fault*, taken from a queue: one of the ways in which real endpoints and models
 fail (429, truncated JSON, a think block, the key echoed …). It needs no network and no key.
 
@@ -17,7 +18,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -82,7 +83,26 @@ def passage_of(request: Mapping[str, Any]) -> str:
     return user.partition("Passage:\n")[2]
 
 
+def pairs_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The pairs of entities that a judge is asked about; none in another question."""
+    user = next(m["content"] for m in request["messages"] if m["role"] == "user")
+    head, _, lines = user.partition("\n")
+    return [json.loads(line) for line in lines.splitlines()] if head == "Pairs:" else []
+
+
+def verdicts(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Same with a neighbour in common, unclear where none is known, different otherwise."""
+    found = []
+    for pair in pairs:
+        one, other = (set(pair[end].get("neighbours", ())) for end in ("first", "second"))
+        verdict = "same" if one & other else "different" if one | other else "unclear"
+        found.append({"pair": pair["pair"], "verdict": verdict})
+    return found
+
+
 def answer_of(request: Mapping[str, Any]) -> str:
+    if pairs := pairs_of(request):
+        return json.dumps({"answers": verdicts(pairs)})
     return json.dumps({"statements": statements(passage_of(request))}, ensure_ascii=False)
 
 
