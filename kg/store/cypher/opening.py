@@ -58,15 +58,6 @@ MAKE_GRAPH: Final = (
     "g.counter = 0, g.structure = 0, g.runs = 0 SET g.locked = true "
     f"{_GRAPH}"
 )
-#: From format 1, which did not say where a run has found something.
-LINK_SOURCES: Final = (
-    "MATCH (s)-[x:STATES|MENTIONS]->() UNWIND x.runs AS run "
-    "WITH DISTINCT toString(run) + '|' + s.id AS id MERGE (:SheafLink {id: id})"
-)
-LINK_TASKS: Final = (
-    "MATCH (t:Task) UNWIND t.runs AS run "
-    "WITH DISTINCT toString(run) + '|' + t.chunk AS id MERGE (:SheafLink {id: id})"
-)
 #: What the files of neo4j-admin cannot say: that a list is there and empty.
 COMPLETE: Final = (
     "MATCH (e:Entity) USING INDEX SEEK e:Entity(id) WHERE e.id > $after "
@@ -74,7 +65,6 @@ COMPLETE: Final = (
     "SET e.aliases = coalesce(e.aliases, []), e.types = coalesce(e.types, []) RETURN max(e.id)"
 )
 SET_COMPLETE: Final = "MATCH (g:SheafGraph {id: 'graph'}) REMOVE g.imported"
-SET_FORMAT: Final = "MATCH (g:SheafGraph {id: 'graph'}) SET g.format = $format"
 FOREIGN: Final = (
     "MATCH (n) WHERE any(label IN labels(n) WHERE label IN $labels) "
     "RETURN labels(n)[0], count(*) LIMIT 1"

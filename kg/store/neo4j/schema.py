@@ -34,7 +34,7 @@ def open_database(connection: Connection, *, create: bool) -> Graph:
     Raises:
         NotFound: if there is no graph and `create` is False.
         StoreForeign: if another program's nodes carry our labels.
-        StoreVersion: if a newer version of this library wrote it.
+        StoreVersion: if another version of this library wrote it, in another format.
     """
     graph = find_graph(connection)
     if graph is None:
@@ -49,12 +49,15 @@ def open_database(connection: Connection, *, create: bool) -> Graph:
         graph = _prepare(connection)
     if graph.imported:
         _complete(connection)
-    if graph.format < FORMAT:
-        _upgrade(connection)
-    if graph.format > FORMAT:
+    if graph.format != FORMAT:
+        way_out = (
+            "upgrade sheaf"
+            if graph.format > FORMAT
+            else "harvest the documents into a new database"
+        )
         raise StoreVersion(
             f"{connection.address.uri} has format {graph.format}, and this version of sheaf reads "
-            f"up to {FORMAT}: upgrade sheaf"
+            f"format {FORMAT}: {way_out}"
         )
     return graph
 
@@ -100,18 +103,6 @@ def _complete(connection: Connection) -> None:
         part = partial(Work.ask, statement=cypher.COMPLETE, after=after)
         after = connection.write(part)[0][0][0]
     connection.write(lambda work: work.ask(cypher.SET_COMPLETE))
-
-
-def _upgrade(connection: Connection) -> None:
-    """Bring a graph of an older version up to date: format 2 says where runs found something."""
-
-    def act(work: Work) -> None:
-        work_alone(work)
-        work.ask(cypher.LINK_SOURCES)
-        work.ask(cypher.LINK_TASKS)
-        work.ask(cypher.SET_FORMAT, format=FORMAT)
-
-    connection.write(act)
 
 
 def _missing(connection: Connection) -> list[str]:

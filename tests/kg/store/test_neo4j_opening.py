@@ -49,9 +49,12 @@ def test_foreign_nodes_under_other_labels_are_left_alone(
     assert neo4j_driver.execute_query("MATCH (n:Invoice) RETURN n.total").records[0][0] == 3
 
 
-def test_graph_of_a_newer_version_is_refused(graph: GraphStore, neo4j_driver: Driver) -> None:
-    neo4j_driver.execute_query("MATCH (g:SheafGraph) SET g.format = 99")
-    with pytest.raises(StoreVersion, match=r"format 99.*upgrade"):
+@pytest.mark.parametrize(("format", "way_out"), [(99, "upgrade"), (1, "harvest")])
+def test_graph_of_another_version_is_refused(
+    graph: GraphStore, neo4j_driver: Driver, format: int, way_out: str
+) -> None:
+    neo4j_driver.execute_query("MATCH (g:SheafGraph) SET g.format = $format", format=format)
+    with pytest.raises(StoreVersion, match=rf"format {format}.*{way_out}"):
         open_graph(graph.uri)
 
 
