@@ -18,6 +18,9 @@ each library in memory and constraints and indexes in place before:
 `langchain_neo4j`: `Neo4jGraph.add_graph_documents(documents)`, 20 triples a document, as
   documented; `…_best` with `baseEntityLabel=True`.
 
+As documented, the peers run on the driver that their installation brings, which packs messages in
+Python; their best modes run on neo4j-rust-ext, the driver's accelerator, which ours depends on.
+
 The peers write names and types of entities and predicate and score of triples, and no evidence.
 langchain-neo4j as documented looks entities up without an index and gets slower with every one, so
 it writes the first triples only, which is in its favour. The server is the tests' own with APOC
@@ -28,7 +31,6 @@ empty. Times are wall clock of one machine at one moment: read the ratios.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import statistics
@@ -38,22 +40,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.neo4j_peers import langchain_neo4j, neo4j_graphrag
 from benchmarks.synthetic import CONFIG, TYPES, batches
 from kg import open_graph
 from kg.derivation import Naming, Statement, derive
-from kg.ids import label
 from kg.records import Batch, Entity, Mention, Triple
 from tests.neo4j_server import USER, empty_database, start
 
 if TYPE_CHECKING:
-    from langchain_neo4j.graphs.graph_document import GraphDocument
     from neo4j import Driver
-    from neo4j_graphrag.components.types import Neo4jGraph as RagGraph
 
     from kg.store.cypher.names import Put
     from kg.store.neo4j.work import Work
@@ -160,71 +160,6 @@ def _ours_with_evidence(server: Server, data: Data) -> Callable[[], object]:
     return lambda: [graph.write(batch, run=run) for batch in data.batches]
 
 
-def _rag_graph(data: Data) -> RagGraph:
-    from neo4j_graphrag.components.types import Neo4jGraph, Neo4jNode, Neo4jRelationship
-
-    nodes = [
-        Neo4jNode(id=e.id, label=label(e.types[0]), properties={"name": e.name})
-        for e in data.entities.values()
-    ]
-    links = [
-        Neo4jRelationship(
-            start_node_id=t.head,
-            end_node_id=t.tail,
-            type=t.relation,
-            properties={"predicate": t.predicate, "score": t.score},
-        )
-        for t in data.triples
-    ]
-    return Neo4jGraph(nodes=nodes, relationships=links)
-
-
-def _neo4j_graphrag(driver: Driver, data: Data, **options: Any) -> Callable[[], object]:
-    from neo4j_graphrag.components.kg_writer import Neo4jWriter
-
-    writer, graph = Neo4jWriter(driver, **options), _rag_graph(data)
-
-    def write() -> None:
-        report = asyncio.run(writer.run(graph))
-        if report.status != "SUCCESS":
-            raise RuntimeError(f"neo4j-graphrag: {report.metadata}")
-
-    return write
-
-
-def _langchain_documents(data: Data) -> list[GraphDocument]:
-    from langchain_neo4j.graphs.graph_document import GraphDocument, Node, Relationship
-
-    documents = []
-    for at in range(0, len(data.triples), 20):
-        part = data.triples[at : at + 20]
-        ends = dict.fromkeys(end for t in part for end in (t.head, t.tail))
-        nodes = {
-            id: Node(id=data.entities[id].name, type=data.entities[id].types[0]) for id in ends
-        }
-        links = [
-            Relationship(
-                source=nodes[t.head],
-                target=nodes[t.tail],
-                type=t.relation,
-                properties={"predicate": t.predicate, "score": t.score},
-            )
-            for t in part
-        ]
-        documents.append(GraphDocument(nodes=list(nodes.values()), relationships=links))
-    return documents
-
-
-def _langchain_neo4j(server: Server, data: Data, *, best: bool) -> Callable[[], object]:
-    from langchain_neo4j import Neo4jGraph
-
-    graph = Neo4jGraph(server.uri, server.user, server.password, refresh_schema=best)
-    documents = _langchain_documents(data)
-    if best:  # makes its constraint
-        graph.add_graph_documents([], baseEntityLabel=True)
-    return lambda: graph.add_graph_documents(documents, baseEntityLabel=best)
-
-
 # ------------------------------------------------------------------------------------- measuring
 
 
@@ -256,33 +191,36 @@ def measure(triples: int, *, rounds: int, writers: int) -> dict[str, Any]:
 def _measure(
     server: Server, driver: Driver, triples: int, *, rounds: int, writers: int
 ) -> dict[str, Any]:
-    whole = Data.of(list(batches(triples, documents=DOCUMENTS)))
-    few = Data.of(list(batches(FEW, documents=1)))
+    whole, few = _data(triples, DOCUMENTS), _data(FEW, 1)
     contenders: dict[str, tuple[Data, Callable[[Data], Callable[[], object]]]] = {
         "ours": (whole, lambda data: _ours(server, data)),
         "ours_with_evidence": (whole, lambda data: _ours_with_evidence(server, data)),
         "ours_one_document": (few, lambda data: _ours_with_evidence(server, data)),
-        "neo4j_graphrag": (whole, lambda data: _neo4j_graphrag(driver, data)),
-        "neo4j_graphrag_best": (whole, lambda data: _neo4j_graphrag(driver, data, batch_size=ROWS)),
+        "neo4j_graphrag_best": (whole, lambda data: neo4j_graphrag(driver, data, batch_size=ROWS)),
     }
+    documented = {"neo4j_graphrag": (triples, DOCUMENTS)}
     if server.apoc:
-        contenders |= {
-            "langchain_neo4j": (few, lambda data: _langchain_neo4j(server, data, best=False)),
-            "langchain_neo4j_best": (whole, lambda data: _langchain_neo4j(server, data, best=True)),
-        }
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
-    for turn in range(-1, rounds):  # the first turn warms the server up
-        for name, (data, prepare) in contenders.items():
-            if turn < 0:
-                data = (
-                    few
-                    if data is few
-                    else Data.of(list(batches(triples // 4, documents=DOCUMENTS)))
-                )
-            figures = _timed(server, driver, prepare, data)
-            print(f"{turn} {name}: {figures['rate']:,.0f}/s", file=sys.stderr, flush=True)
-            if turn >= 0:
-                found[name].append(figures)
+        documented["langchain_neo4j"] = (FEW, 1)
+        contenders["langchain_neo4j_best"] = (
+            whole,
+            lambda data: langchain_neo4j(server, data, best=True),
+        )
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*contenders, *documented)}
+
+    def note(turn: int, name: str, figures: dict[str, float]) -> None:
+        print(f"{turn} {name}: {figures['rate']:,.0f}/s", file=sys.stderr, flush=True)
+        if turn >= 0:  # the first turn warms the server up
+            found[name].append(figures)
+
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=_drop_accelerator) as plain:
+        for turn in range(-1, rounds):
+            for name, (data, prepare) in contenders.items():
+                if turn < 0 and data is whole:
+                    data = _data(triples // 4, DOCUMENTS)
+                note(turn, name, _timed(server, driver, prepare, data))
+            for name, size in documented.items():
+                note(turn, name, plain.submit(_documented, server, name, *size).result())
     rates = {name: statistics.median(one["rate"] for one in own) for name, own in found.items()}
     result: dict[str, Any] = {
         "triples": len(whole.triples),
@@ -300,6 +238,28 @@ def _measure(
     if writers > 1:
         result["parallel"] = _parallel(server, driver, triples, writers)
     return result
+
+
+@cache
+def _data(triples: int, documents: int) -> Data:
+    return Data.of(list(batches(triples, documents=documents)))
+
+
+def _drop_accelerator() -> None:
+    """Let the driver of this process pack its messages in Python."""
+    sys.modules["neo4j._rust"] = None  # type: ignore[assignment]
+
+
+def _documented(server: Server, name: str, triples: int, documents: int) -> dict[str, float]:
+    """Time a peer as its documentation uses it, in a process of its own."""
+    from neo4j import GraphDatabase
+
+    data = _data(triples, documents)
+    auth = (server.user, server.password)
+    with GraphDatabase.driver(server.uri, auth=auth, notifications_min_severity="OFF") as driver:
+        if name == "neo4j_graphrag":
+            return _timed(server, driver, partial(neo4j_graphrag, driver), data)
+        return _timed(server, driver, partial(langchain_neo4j, server, best=False), data)
 
 
 def _ratios(rates: dict[str, float]) -> dict[str, float]:
