@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from tests.kg.sample_graph import ACADEMY, MARIE, WARSAW, fill
 
 @pytest.mark.parametrize("make", [full_graph, hostile_graph])
 def test_its_classes_take_our_documents_and_give_them_back(make: Any) -> None:
-    module = pytest.importorskip("langchain_neo4j.graphs.graph_document")
+    module = import_module("langchain_neo4j.graphs.graph_document")
     graph, copy = make(), kg.open_graph("memory://")
     objects = [module.GraphDocument(**one) for one in to_langchain(graph)]
     from_langchain(copy, objects)
@@ -29,7 +30,7 @@ def test_its_classes_take_our_documents_and_give_them_back(make: Any) -> None:
 
 
 def test_langchain_core_takes_the_source() -> None:
-    documents = pytest.importorskip("langchain_core.documents")
+    documents = import_module("langchain_core.documents")
     one = next(iter(to_langchain(full_graph())))
     assert documents.Document(**one["source"]).page_content == one["source"]["page_content"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from kg.records import Entity
 from tests.kg.exchange.graphs import full_graph, hostile_graph, names, scores, triples
 from tests.kg.sample_graph import MARIE, WARSAW
 
-store_module = pytest.importorskip("llama_index.core.graph_stores.simple_labelled")
-types_module = pytest.importorskip("llama_index.core.graph_stores.types")
+store_module = import_module("llama_index.core.graph_stores.simple_labelled")
+types_module = import_module("llama_index.core.graph_stores.types")
 Store = store_module.SimplePropertyGraphStore
 
 

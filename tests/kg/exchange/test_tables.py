@@ -68,7 +68,6 @@ def test_a_reader_with_quoting_gets_every_row(tmp_path: Path) -> None:
 
 
 def test_pykeen_reads_every_triple_whatever_the_names(tmp_path: Path) -> None:
-    pytest.importorskip("pykeen")
     from pykeen.triples import TriplesFactory
 
     for graph in (full_graph(), hostile_graph()):
