@@ -1,0 +1,1 @@
+"""Demonstration retrieval: the solved examples that help a language model most."""
