@@ -1,0 +1,98 @@
+"""What must not be retrieved for a query: itself, and its own text under another id.
+
+**The trap.** A pool that holds the query answers it with itself, and every figure is too good. Two
+common remedies are wrong: dropping the first hit takes away a good demonstration whenever the query
+is not in the pool, and comparing strings by prefix or spelling lets through "It 's good ." for
+"it's good". Here the query is barred by id, and on request by `text_key`, which looks at letters
+and digits only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from retrieval.demonstrations.datasets import TaskData, text_key
+from retrieval.demonstrations.task import Demo
+from retrieval.errors import QueryShapeError
+
+__all__ = ["Barred", "LeakageGuard", "repeated"]
+
+#: Of one query: an id, a `Demo` (that one only, where several tasks use one id), some, or none.
+type Barred = str | Demo | Collection[str | Demo] | None
+
+
+class LeakageGuard:
+    """Which keys of a retriever hold an id or a text.
+
+    >>> guard = LeakageGuard()
+    >>> guard.add({7: Demo("train-0", "It 's good .", "great", task="mr")})
+    >>> guard.barred(["it's good"], exclude_ids=None, exclude_text=True)
+    [{7}]
+    """
+
+    def __init__(self) -> None:
+        self._by_id: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        self._by_text: defaultdict[str, set[int]] = defaultdict(set)
+
+    def add(self, demos: Mapping[int, Demo]) -> None:
+        """Add demonstrations under their keys."""
+        for key, demo in demos.items():
+            self._by_id[demo.id][key] = demo.task
+            self._by_text[text_key(demo.input)].add(key)
+
+    def remove(self, demos: Mapping[int, Demo]) -> None:
+        """Remove demonstrations."""
+        for key, demo in demos.items():
+            del self._by_id[demo.id][key]
+            if not self._by_id[demo.id]:
+                del self._by_id[demo.id]
+            same = text_key(demo.input)
+            self._by_text[same].discard(key)
+            if not self._by_text[same]:
+                del self._by_text[same]
+
+    def barred(
+        self, inputs: Sequence[str], *, exclude_ids: Sequence[Barred] | None, exclude_text: bool
+    ) -> list[set[int]]:
+        """Return for each query the keys that it must not get.
+
+        Raises:
+            QueryShapeError: `exclude_ids` are not as many as the queries.
+        """
+        answer: list[set[int]] = [set() for _ in inputs]
+        if exclude_ids is not None:
+            if isinstance(exclude_ids, str) or len(exclude_ids) != len(inputs):
+                raise QueryShapeError(
+                    f"exclude_ids has {len(exclude_ids)} entries for {len(inputs)} queries; give "
+                    "one entry for each query (an id, several, or None)"
+                )
+            for keys, entry in zip(answer, exclude_ids, strict=True):
+                several = [entry] if isinstance(entry, (str, Demo)) else entry or ()
+                for one in several:
+                    keys |= self._keys(one)
+        if exclude_text:
+            for keys, text in zip(answer, inputs, strict=True):
+                keys |= self._by_text.get(text_key(text), set())
+        return answer
+
+    def _keys(self, one: str | Demo) -> set[int]:
+        if isinstance(one, Demo):
+            return {key for key, task in self._by_id.get(one.id, {}).items() if task == one.task}
+        return set(self._by_id.get(one, {}))
+
+
+def repeated(data: TaskData, others: Iterable[TaskData] = ()) -> dict[str, int]:
+    """Return how many queries of the test stand, by their text, in the pool of each task.
+
+    >>> from retrieval.demonstrations.task import Task
+    >>> task = Task("mr", "Sentiment:", [Demo("1", "It 's good .", "great")])
+    >>> repeated(TaskData(task, (Demo("t", "it's good", "great"), Demo("u", "dull", "bad"))))
+    {'mr': 1}
+    """
+    asked = [text_key(query.input) for query in data.test]
+    counts = {}
+    for one in (data, *others):
+        held = {text_key(demo.input) for demo in one.task.demos}
+        counts[one.task.name] = sum(text in held for text in asked)
+    return counts

@@ -1,0 +1,266 @@
+"""Where demonstrations are searched: a lexical space, or the vector space of an encoder.
+
+A space holds one pool per task under ascending integer keys, and searches one pool, or several as
+if they were one. Ties go to the lowest key.
+
+| space | a query is | a demonstration is |
+|---|---|---|
+| lexical | its input | its input |
+| dense | instruction + input | instruction + input + tab + output |
+
+The instruction stands on both sides (UDR); words that every text of a pool shares would do nothing
+in a lexical space.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.demonstrations.lexical import (
+    LexicalIndex,
+    Statistics,
+    Vocabulary,
+    Weighting,
+    words,
+)
+from retrieval.demonstrations.task import Demo
+from retrieval.errors import QueryShapeError
+from retrieval.matrix_index import MatrixIndex
+from retrieval.ranking import Vectors
+from retrieval.vector_index import Similarity, VectorIndex
+
+__all__ = ["DenseSpace", "Encode", "Encoded", "Engine", "Found", "LexicalSpace", "Space", "joined"]
+
+#: "faiss": exact up to 100,000 vectors and approximate above; "numpy": always exact, without FAISS;
+#: "auto": FAISS where it is installed.
+type Engine = Literal["auto", "faiss", "numpy"]
+#: Texts → vectors [n, dim].
+type Encode = Callable[[list[str]], npt.ArrayLike]
+#: Keys of the answers to one query, best first, and their scores.
+type Found = tuple[list[int], list[float]]
+#: Texts of a lexical space [n], vectors of a dense one [n, dim].
+type Encoded = Sequence[str] | Vectors
+
+
+class Space(Protocol):
+    """What a retriever needs to know of how texts are searched."""
+
+    #: Whether scores are cosines, which lie between −1 and 1.
+    cosine: bool
+
+    def encoded_demos(self, demos: Sequence[Demo], instruction: str) -> Encoded:
+        """Return what `add` takes; the slow part, which touches nothing that is shared."""
+
+    def encoded_queries(self, inputs: Sequence[str], instruction: str) -> Encoded:
+        """Return what `search` takes."""
+
+    def add(self, pool: str, keys: Sequence[int], encoded: Encoded) -> None:
+        """Add demonstrations of one pool under keys above all that were there."""
+
+    def remove(self, pool: str, keys: Collection[int]) -> None:
+        """Remove keys of one pool."""
+
+    def search(
+        self,
+        queries: Encoded,
+        *,
+        pools: Sequence[str],
+        k: int,
+        allowed: Collection[int] | None = None,
+    ) -> list[Found]:
+        """Return for each query the best `k` of the pools."""
+
+    def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
+        """Return how like each other demonstrations are: cosines [n, n]."""
+
+
+class LexicalSpace:
+    """BM25 or TF-IDF over the inputs."""
+
+    def __init__(self, weighting: Weighting) -> None:
+        self.weighting: Weighting = weighting
+        self.cosine = weighting == "tfidf"
+        self._vocabulary = Vocabulary()
+        self._pools: dict[str, LexicalIndex] = {}
+
+    def encoded_demos(self, demos: Sequence[Demo], instruction: str) -> list[str]:
+        """Return the inputs."""
+        return [demo.input for demo in demos]
+
+    def encoded_queries(self, inputs: Sequence[str], instruction: str) -> list[str]:
+        """Return the inputs."""
+        return list(inputs)
+
+    def add(self, pool: str, keys: Sequence[int], encoded: Encoded) -> None:
+        """Add demonstrations of one pool under keys above all that were there."""
+        if pool not in self._pools:
+            self._pools[pool] = LexicalIndex(weighting=self.weighting, vocabulary=self._vocabulary)
+        self._pools[pool].add(keys, [str(text) for text in encoded])
+
+    def remove(self, pool: str, keys: Collection[int]) -> None:
+        """Remove keys of one pool."""
+        self._pools[pool].remove(keys)
+
+    def search(
+        self,
+        queries: Encoded,
+        *,
+        pools: Sequence[str],
+        k: int,
+        allowed: Collection[int] | None = None,
+    ) -> list[Found]:
+        """Return for each query the best `k` of the pools."""
+        texts = [str(query) for query in queries]
+        indexes = [self._pools[pool] for pool in pools]
+        counts = self._statistics(indexes)
+        answers = [
+            [
+                (keys.tolist(), scores.tolist())
+                for keys, scores in index.search_many(
+                    texts, k=k, allowed=allowed, statistics=counts
+                )
+            ]
+            for index in indexes
+        ]
+        return joined(answers, k)
+
+    def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
+        """Return cosines [n, n] of the inputs' TF-IDF vectors."""
+        counts = self._statistics([self._pools[pool] for pool in {d.task for d in demos.values()}])
+        bags = [words(demo.input) for demo in demos.values()]
+        used = sorted({word for bag in bags for word in bag})
+        place = {word: at for at, word in enumerate(used)}
+        table = np.zeros((len(bags), len(used)))
+        for row, bag in enumerate(bags):
+            for word in bag:
+                table[row, place[word]] += 1
+        numbers = np.array([self._vocabulary[word] for word in used], np.int64)
+        weights = (np.log(np.maximum(table, 1)) + (table > 0)) * counts.idf(numbers, "tfidf")
+        lengths = np.linalg.norm(weights, axis=1, keepdims=True)
+        unit = weights / np.where(lengths > 0, lengths, 1.0)
+        return (unit @ unit.T).astype(np.float32)
+
+    def _statistics(self, indexes: Sequence[LexicalIndex]) -> Statistics:
+        if len(indexes) == 1:
+            return indexes[0].statistics  # the same object, so that cached lengths are found again
+        total = Statistics(0, 0, np.zeros(0, np.int64))
+        for index in indexes:
+            total += index.statistics
+        return total
+
+
+class DenseSpace:
+    """Cosine, or dot product, of an encoder's vectors.
+
+    Args:
+        encode_query: texts of queries → vectors [n, dim].
+        encode_demo: texts of demonstrations → vectors [n, dim].
+        similarity: what the encoder was trained with.
+        engine: see `Engine`.
+    """
+
+    def __init__(
+        self,
+        encode_query: Encode,
+        encode_demo: Encode,
+        *,
+        similarity: Similarity = "cosine",
+        engine: Engine = "auto",
+    ) -> None:
+        if engine not in ("auto", "faiss", "numpy"):
+            raise QueryShapeError(f"unknown index {engine!r}; choose auto, faiss or numpy")
+        if engine == "auto":
+            engine = "faiss" if importlib.util.find_spec("faiss") else "numpy"
+        self.engine: Engine = engine
+        self.similarity: Similarity = similarity
+        self.cosine = similarity == "cosine"
+        self._encode_query, self._encode_demo = encode_query, encode_demo
+        self._pools: dict[str, VectorIndex | MatrixIndex] = {}
+
+    def encoded_demos(self, demos: Sequence[Demo], instruction: str) -> Vectors:
+        """Return the vectors of instruction, input and output [n, dim]."""
+        texts = [f"{_joined(instruction, demo.input)}\t{demo.output}" for demo in demos]
+        return _vectors(self._encode_demo, texts)
+
+    def encoded_queries(self, inputs: Sequence[str], instruction: str) -> Vectors:
+        """Return the vectors of instruction and input [n, dim]."""
+        return _vectors(self._encode_query, [_joined(instruction, text) for text in inputs])
+
+    def add(self, pool: str, keys: Sequence[int], encoded: Encoded) -> None:
+        """Add demonstrations of one pool under keys above all that were there."""
+        vectors = np.asarray(encoded, np.float32)
+        if pool not in self._pools:
+            made = VectorIndex if self.engine == "faiss" else MatrixIndex
+            self._pools[pool] = made(dim=vectors.shape[1], similarity=self.similarity)
+        self._pools[pool].add([_id(key) for key in keys], vectors)
+
+    def remove(self, pool: str, keys: Collection[int]) -> None:
+        """Remove keys of one pool."""
+        self._pools[pool].remove(_id(key) for key in keys)
+
+    def search(
+        self,
+        queries: Encoded,
+        *,
+        pools: Sequence[str],
+        k: int,
+        allowed: Collection[int] | None = None,
+    ) -> list[Found]:
+        """Return for each query the best `k` of the pools."""
+        vectors = np.asarray(queries, np.float32)
+        among = None if allowed is None else [_id(key) for key in allowed]
+        answers = [
+            [
+                ([int(id) for id, _ in row], [score for _, score in row])
+                for row in self._pools[pool].search_many(vectors, k=k, allowed=among)
+            ]
+            for pool in pools
+        ]
+        return joined(answers, k)
+
+    def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
+        """Return the cosines [n, n] of the vectors."""
+        held = np.concatenate([self.vectors(demo.task, [key]) for key, demo in demos.items()])
+        lengths = np.linalg.norm(held, axis=1, keepdims=True)
+        unit = held / np.where(lengths > 0, lengths, 1.0)
+        return (unit @ unit.T).astype(np.float32)
+
+    def vectors(self, pool: str, keys: Iterable[int]) -> Vectors:
+        """Return stored vectors [n, dim]."""
+        return self._pools[pool].vectors([_id(key) for key in keys])
+
+
+def _joined(instruction: str, text: str) -> str:
+    return f"{instruction} {text}" if instruction else text
+
+
+def _id(key: int) -> str:
+    """Return a key as a text whose alphabetic order is the order of keys."""
+    return f"{key:012d}"
+
+
+def _vectors(encode: Encode, texts: list[str]) -> Vectors:
+    vectors = np.asarray(encode(texts), np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(texts):
+        raise QueryShapeError(
+            f"the encoder returned {vectors.shape} for {len(texts)} texts; it must return one "
+            "vector for each, [texts, dim]"
+        )
+    return vectors
+
+
+def joined(answers: Sequence[Sequence[Found]], k: int) -> list[Found]:
+    """Return the best `k` over pools, from the answers [pools][queries]."""
+    if len(answers) == 1:
+        return list(answers[0])
+    merged: list[Found] = []
+    for of_query in zip(*answers, strict=True):
+        pairs = [pair for found in of_query for pair in zip(*found, strict=True)]
+        pairs = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:k]
+        merged.append(([key for key, _ in pairs], [score for _, score in pairs]))
+    return merged

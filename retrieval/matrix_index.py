@@ -1,0 +1,110 @@
+"""Exact search over vectors by one NumPy product: what `VectorIndex` answers, without FAISS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+
+from retrieval.errors import QueryShapeError
+from retrieval.ranking import Vectors
+from retrieval.top_k import best
+from retrieval.vector_index import Similarity
+
+__all__ = ["MatrixIndex"]
+
+#: Queries scored at a time; 256 × 100,000 float32 scores are 100 MB.
+TILE: Final = 256
+
+
+class MatrixIndex:
+    """Search by cosine, or by dot product, over vectors with string ids.
+
+    >>> index = MatrixIndex(dim=2)
+    >>> index.add(["a", "b"], np.array([[1, 0], [0, 2]], np.float32))
+    >>> index.search_many(np.array([[0, 1]], np.float32), k=1)
+    [[('b', 1.0)]]
+    """
+
+    def __init__(self, *, dim: int, similarity: Similarity = "cosine") -> None:
+        self.dim = dim
+        self.similarity: Similarity = similarity
+        self._ids: list[str] = []
+        self._vectors = np.empty((0, dim), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Add vectors [n, dim]; an id that is there already gets its new vector.
+
+        Raises:
+            QueryShapeError: if shapes do not fit, an id comes twice, or a value is not finite.
+        """
+        vectors = self._checked(vectors)
+        if len(vectors) != len(ids) or len(set(ids)) != len(ids):
+            raise QueryShapeError(
+                f"{len(ids)} ids ({len(set(ids))} distinct) for {len(vectors)} vectors; "
+                "give each vector one id of its own"
+            )
+        self.remove(ids)
+        self._ids += ids
+        self._vectors = np.concatenate([self._vectors, vectors])
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove ids and return how many were there."""
+        gone = set(ids)
+        kept = [at for at, id in enumerate(self._ids) if id not in gone]
+        removed = len(self._ids) - len(kept)
+        if removed:
+            self._ids = [self._ids[at] for at in kept]
+            self._vectors = self._vectors[kept]
+        return removed
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """Return the stored vectors [n, dim], as they are compared.
+
+        Raises:
+            QueryShapeError: if an id is not in the index.
+        """
+        place = {id: at for at, id in enumerate(self._ids)}
+        unknown = [id for id in ids if id not in place]
+        if unknown:
+            raise QueryShapeError(f"{unknown[0]!r} is not in the index; add it first")
+        return self._vectors[[place[id] for id in ids]]
+
+    def search_many(
+        self, queries: Vectors, *, k: int = 10, allowed: Iterable[str] | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """Return for each query [n, dim] the `k` nearest (id, similarity), best first.
+
+        Of equal ones those that came first are taken, and come first.
+
+        Raises:
+            QueryShapeError: if `k` is below 1 or the queries have the wrong shape.
+        """
+        if k < 1:
+            raise QueryShapeError(f"k is {k}; ask for 1 answer or more")
+        queries = self._checked(queries)
+        chosen = None if allowed is None else set(allowed)
+        among = [at for at, id in enumerate(self._ids) if chosen is None or id in chosen]
+        vectors = self._vectors if chosen is None else self._vectors[among]
+        answer = []
+        for start in range(0, len(queries), TILE):
+            for scores in queries[start : start + TILE] @ vectors.T:
+                top = best(scores, k)
+                answer.append([(self._ids[among[at]], float(scores[at])) for at in top.tolist()])
+        return answer
+
+    def _checked(self, vectors: Vectors) -> Vectors:
+        vectors = np.array(vectors, np.float32, ndmin=2)
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
+            raise QueryShapeError(f"{vectors.shape=} does not fit {self.dim=}")
+        if not np.isfinite(vectors).all():
+            raise QueryShapeError("a vector holds NaN or infinity")
+        if self.similarity == "dot":
+            return vectors
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: Vectors = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+        return unit
