@@ -70,6 +70,9 @@ TASKS: Final[Mapping[str, Mounted]] = {
     "explanation-graphs": Mounted(
         "kg.constraints.commands", "evaluations_app", "The rules of ExplaGraphs."
     ),
+    "explanation-roles": Mounted(
+        "retrieval.explanation_roles.commands", "evaluations_app", "When explanations help."
+    ),
 }
 #: Library that may be missing → the extra that brings it.
 EXTRAS: Final[Mapping[str, str]] = {
