@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import Any, Final, Literal, overload
 
 import numpy as np
 
@@ -43,25 +43,31 @@ from retrieval.demonstrations.spaces import (
     DenseSpace,
     Encode,
     Encoded,
+    Encoder,
     Engine,
     Found,
-    LexicalSpace,
-    Space,
     joined,
+    space_of,
 )
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.demonstrations.template import Order, PromptTemplate, arranged
-from retrieval.errors import ModelFileError, QueryShapeError
+from retrieval.errors import QueryShapeError
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-__all__ = ["DemonstrationRetriever"]
+__all__ = ["DemonstrationRetriever", "Snapshot"]
 
 #: Candidates that diversity and token budget choose from, beyond which relevance is lost.
 CANDIDATES: Final = 50
 
-type Encoder = str | Path | SentenceTransformer | Encode
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The pools of a retriever."""
+
+    #: Without their `demos`.
+    tasks: tuple[Task, ...]
+    #: Key → demonstration, keys ascending in each task.
+    demos: dict[int, Demo]
+    next_key: int
 
 
 class DemonstrationRetriever:
@@ -98,7 +104,7 @@ class DemonstrationRetriever:
     ) -> None:
         self.encoder = encoder
         self.count_tokens = count_tokens or (lambda text: len(words(text)))
-        self.space = _space(encoder, index)
+        self.space = space_of(encoder, index)
         self._tasks: dict[str, Task] = {}
         self._demos: dict[int, Demo] = {}
         self._keys: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -284,6 +290,69 @@ class DemonstrationRetriever:
         """Return the prompt; "ascending" puts the best demonstration next to the query."""
         return (template or PromptTemplate()).prompt(query, arranged(hits, order))
 
+    def save(self, path: Path | str) -> None:
+        """Write a folder that `load` reads; see `persistence`.
+
+        Raises:
+            ModelFileError: if something else is at `path`.
+        """
+        from retrieval.demonstrations import persistence
+
+        persistence.save(self, Path(path))
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        encoder: Encode | None = None,
+        count_tokens: Callable[[str], int] | None = None,
+    ) -> DemonstrationRetriever:
+        """Return the retriever that `save` wrote; a function is given again as `encoder`.
+
+        Raises:
+            ModelFileError: a file is missing or damaged, or the encoder is another one.
+        """
+        from retrieval.demonstrations import persistence
+
+        return persistence.load(Path(path), encoder=encoder, count_tokens=count_tokens)
+
+    def snapshot(self) -> Snapshot:
+        """Return all that a copy of this retriever needs beside its encoder."""
+        with self._lock:
+            return Snapshot(tuple(self._tasks.values()), dict(self._demos), self._next)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let no other thread change or search the pools meanwhile."""
+        with self._lock:
+            yield
+
+    def restore(self, snapshot: Snapshot, *, files: Path | None = None) -> None:
+        """Take over pools; vectors are read from the folder `files`, or encoded if not given.
+
+        Raises:
+            QueryShapeError: this retriever holds demonstrations already.
+        """
+        if len(self) or self._next:
+            raise QueryShapeError("only a new retriever can take over the pools of another")
+        with self._lock:
+            self._tasks = {task.name: task for task in snapshot.tasks}
+            self._demos = dict(snapshot.demos)
+            self._next = snapshot.next_key
+            self._guard.add(self._demos)
+            for key, demo in self._demos.items():
+                self._keys[demo.task][demo.id] = key
+            if files is not None and isinstance(self.space, DenseSpace):
+                self.space.load(files, list(self._tasks))
+                return
+            for name, task in self._tasks.items():
+                keys = list(self._keys[name].values())
+                demos = [self._demos[key] for key in keys]
+                if demos:
+                    encoded = self.space.encoded_demos(demos, task.instruction)
+                    self.space.add(name, keys, encoded)
+
     def _known(self, task: Task | str) -> str:
         name = task if isinstance(task, str) else task.name
         if name not in self._tasks:
@@ -335,40 +404,3 @@ class DemonstrationRetriever:
         if diversify == "mmr":
             return mmr(scores, alike, len(pairs))
         return greedy_dpp(ceil_kernel(scores, alike), len(pairs))
-
-
-def _space(encoder: Encoder, index: Engine) -> Space:
-    if isinstance(encoder, str) and encoder in ("bm25", "tfidf"):
-        return LexicalSpace("bm25" if encoder == "bm25" else "tfidf")
-    if isinstance(encoder, str) and encoder == "minilm":
-        from retrieval.encoders.sentence import SentenceEncoder
-
-        encode: Encode = SentenceEncoder().encode
-        return DenseSpace(encode, encode, engine=index)
-    if isinstance(encoder, (str, Path)):
-        if not Path(encoder).is_dir():
-            raise ModelFileError(
-                f"{encoder} is no folder of an encoder; give one that sentence-transformers saved, "
-                'or "bm25", "tfidf" or "minilm"'
-            )
-        from sentence_transformers import SentenceTransformer
-
-        encoder = SentenceTransformer(str(encoder), local_files_only=True)
-    if hasattr(encoder, "encode_query") and hasattr(encoder, "encode_document"):
-        model: Any = encoder
-        if model.similarity_fn_name not in ("cosine", "dot"):
-            raise ModelFileError(
-                f"the encoder compares by {model.similarity_fn_name!r}, which no index here ranks "
-                "by; train it with cosine or dot"
-            )
-        return DenseSpace(
-            partial(model.encode_query, show_progress_bar=False),
-            partial(model.encode_document, show_progress_bar=False),
-            similarity=model.similarity_fn_name,
-            engine=index,
-        )
-    if callable(encoder):
-        return DenseSpace(encoder, encoder, engine=index)
-    raise QueryShapeError(
-        f"{encoder!r} is no encoder; give a name, a folder, a SentenceTransformer or a function"
-    )

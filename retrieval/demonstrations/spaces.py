@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Literal, Protocol
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,18 +31,24 @@ from retrieval.demonstrations.lexical import (
     words,
 )
 from retrieval.demonstrations.task import Demo
-from retrieval.errors import QueryShapeError
+from retrieval.errors import ModelFileError, QueryShapeError
 from retrieval.matrix_index import MatrixIndex
 from retrieval.ranking import Vectors
 from retrieval.vector_index import Similarity, VectorIndex
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 __all__ = ["DenseSpace", "Encode", "Encoded", "Engine", "Found", "LexicalSpace", "Space", "joined"]
 
+#: Encoders that have a name.
+NAMES: Final = ("bm25", "tfidf", "minilm")
 #: "faiss": exact up to 100,000 vectors and approximate above; "numpy": always exact, without FAISS;
 #: "auto": FAISS where it is installed.
 type Engine = Literal["auto", "faiss", "numpy"]
 #: Texts → vectors [n, dim].
 type Encode = Callable[[list[str]], npt.ArrayLike]
+type Encoder = str | Path | SentenceTransformer | Encode
 #: Keys of the answers to one query, best first, and their scores.
 type Found = tuple[list[int], list[float]]
 #: Texts of a lexical space [n], vectors of a dense one [n, dim].
@@ -225,7 +233,13 @@ class DenseSpace:
 
     def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
         """Return the cosines [n, n] of the vectors."""
-        held = np.concatenate([self.vectors(demo.task, [key]) for key, demo in demos.items()])
+        by_pool: dict[str, list[int]] = {}
+        for key, demo in demos.items():
+            by_pool.setdefault(demo.task, []).append(key)
+        order = [key for keys in by_pool.values() for key in keys]
+        place = {key: at for at, key in enumerate(order)}
+        held = np.concatenate([self.vectors(pool, keys) for pool, keys in by_pool.items()])
+        held = held[[place[key] for key in demos]]
         lengths = np.linalg.norm(held, axis=1, keepdims=True)
         unit = held / np.where(lengths > 0, lengths, 1.0)
         return (unit @ unit.T).astype(np.float32)
@@ -233,6 +247,63 @@ class DenseSpace:
     def vectors(self, pool: str, keys: Iterable[int]) -> Vectors:
         """Return stored vectors [n, dim]."""
         return self._pools[pool].vectors([_id(key) for key in keys])
+
+    def save(self, folder: Path, pools: Sequence[str]) -> None:
+        """Write the vectors of pools, numbered in this order; a pool without any is left out."""
+        for number, pool in enumerate(pools):
+            if pool in self._pools:
+                self._pools[pool].save(folder / f"pool-{number}.index")
+
+    def load(self, folder: Path, pools: Sequence[str]) -> None:
+        """Read what `save` wrote for these pools."""
+        made = VectorIndex if self.engine == "faiss" else MatrixIndex
+        for number, pool in enumerate(pools):
+            file = folder / f"pool-{number}.index"
+            if file.exists():
+                self._pools[pool] = made.load(file)
+
+
+def space_of(encoder: Encoder, engine: Engine) -> Space:
+    """Return the space of an encoder, given by name, folder, model or function.
+
+    Raises:
+        ModelFileError: no such folder, or a model whose similarity no index ranks by.
+        QueryShapeError: something else.
+    """
+    if isinstance(encoder, str) and encoder in ("bm25", "tfidf"):
+        return LexicalSpace("bm25" if encoder == "bm25" else "tfidf")
+    if isinstance(encoder, str) and encoder == "minilm":
+        from retrieval.encoders.sentence import SentenceEncoder
+
+        encode: Encode = SentenceEncoder().encode
+        return DenseSpace(encode, encode, engine=engine)
+    if isinstance(encoder, (str, Path)):
+        if not Path(encoder).is_dir():
+            raise ModelFileError(
+                f"{encoder} is no folder of an encoder; give one that sentence-transformers saved, "
+                'or "bm25", "tfidf" or "minilm"'
+            )
+        from sentence_transformers import SentenceTransformer
+
+        encoder = SentenceTransformer(str(encoder), local_files_only=True)
+    if hasattr(encoder, "encode_query") and hasattr(encoder, "encode_document"):
+        model: Any = encoder
+        if model.similarity_fn_name not in ("cosine", "dot"):
+            raise ModelFileError(
+                f"the encoder compares by {model.similarity_fn_name!r}, which no index here ranks "
+                "by; train it with cosine or dot"
+            )
+        return DenseSpace(
+            partial(model.encode_query, show_progress_bar=False),
+            partial(model.encode_document, show_progress_bar=False),
+            similarity=model.similarity_fn_name,
+            engine=engine,
+        )
+    if callable(encoder):
+        return DenseSpace(encoder, encoder, engine=engine)
+    raise QueryShapeError(
+        f"{encoder!r} is no encoder; give a name, a folder, a SentenceTransformer or a function"
+    )
 
 
 def _joined(instruction: str, text: str) -> str:
