@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 import numpy as np
 
@@ -52,6 +52,9 @@ from retrieval.demonstrations.spaces import (
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.demonstrations.template import Order, PromptTemplate, arranged
 from retrieval.errors import QueryShapeError
+
+if TYPE_CHECKING:
+    from retrieval.demonstrations.adapters import DSPyRetriever, OpenICLRetriever
 
 __all__ = ["DemonstrationRetriever", "Snapshot"]
 
@@ -289,6 +292,26 @@ class DemonstrationRetriever:
     ) -> str:
         """Return the prompt; "ascending" puts the best demonstration next to the query."""
         return (template or PromptTemplate()).prompt(query, arranged(hits, order))
+
+    def as_langchain(self, task: Task, **options: Any) -> Any:
+        """Return a LangChain example selector; options of `adapters.langchain_selector`."""
+        from retrieval.demonstrations.adapters import langchain_selector
+
+        return langchain_selector(self, task, **options)
+
+    def as_dspy(self, task: Task, **options: Any) -> DSPyRetriever:
+        """Return a DSPy retriever and embedder; options of `adapters.DSPyRetriever`."""
+        from retrieval.demonstrations.adapters import DSPyRetriever
+
+        return DSPyRetriever(self, task, **options)
+
+    def as_openicl(
+        self, task: Task, test: Sequence[str | Demo], **options: Any
+    ) -> OpenICLRetriever:
+        """Return an OpenICL retriever; options of `adapters.OpenICLRetriever`."""
+        from retrieval.demonstrations.adapters import OpenICLRetriever
+
+        return OpenICLRetriever(self, task, test, **options)
 
     def save(self, path: Path | str) -> None:
         """Write a folder that `load` reads; see `persistence`.

@@ -39,7 +39,19 @@ from retrieval.vector_index import Similarity, VectorIndex
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["DenseSpace", "Encode", "Encoded", "Engine", "Found", "LexicalSpace", "Space", "joined"]
+__all__ = [
+    "NAMES",
+    "DenseSpace",
+    "Encode",
+    "Encoded",
+    "Encoder",
+    "Engine",
+    "Found",
+    "LexicalSpace",
+    "Space",
+    "joined",
+    "space_of",
+]
 
 #: Encoders that have a name.
 NAMES: Final = ("bm25", "tfidf", "minilm")
