@@ -10,6 +10,14 @@ r"""The tasks that demonstration retrieval is measured on, read from a data fold
 | `subj` | `demos/sent_cls/subj.all` | 8,000 / 2,000 | 2 |
 | `semeval-re` | `demos/semeval_masked_re/semeval_{train,test}_data.json` | 7,016 / 2,715 | 19 |
 | `fewrel` | `re/fewrel/val_wiki.json`, masked | 5,600 / 3,000 | 16 |
+| `fewrel-nyt` | `re/fewrel/val_nyt.json`, masked | 1,250 / 1,250 | 25 |
+| `fewrel-wiki-nyt` | both, the eight relations that they share | 5,600 / 800 | 8 |
+
+Each of the last three also comes with its names unmasked: `fewrel-plain` and so on. They are not in
+`NAMES`.
+
+One sentence of FewRel serves several items, masked differently: `provenance["sentence"]` is its
+`text_key`, by which a query must be kept from its own sentence.
 
 Traps: `splitlines` breaks MR and Subj (byte 0x85 inside lines); much of the test of SST also stands
 in MR and Subj, so what is trained on several tasks first loses every text that any test holds
@@ -30,7 +38,7 @@ import numpy as np
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.errors import DataFormatError, QueryShapeError
 
-__all__ = ["NAMES", "TaskData", "load_task", "text_key", "without_tests"]
+__all__ = ["FEWREL_NAMES", "NAMES", "TaskData", "load_task", "text_key", "without_tests"]
 
 _SENTIMENT: Final = {"0": "terrible", "1": "great"}
 _SENTIMENT_5: Final = {"0": "terrible", "1": "bad", "2": "okay", "3": "good", "4": "great"}
@@ -80,7 +88,7 @@ def load_task(folder: Path | str, name: str) -> TaskData:
         DataFormatError: a file is missing or not in its format.
     """
     if name not in _READERS:
-        raise QueryShapeError(f"unknown task {name!r}; choose {', '.join(NAMES)}")
+        raise QueryShapeError(f"unknown task {name!r}; choose {', '.join(_READERS)}")
     try:
         return _READERS[name](Path(folder), name)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -90,11 +98,16 @@ def load_task(folder: Path | str, name: str) -> TaskData:
 def without_tests(data: TaskData, others: Iterable[TaskData] = ()) -> TaskData:
     """Return the task without those demonstrations whose text stands in its test or in another's.
 
-    Texts are compared by `text_key`.
+    Texts, and the sentences that they were masked in, are compared by `text_key`.
     """
-    barred = {text_key(query.input) for one in (data, *others) for query in one.test}
-    kept = [demo for demo in data.task.demos if text_key(demo.input) not in barred]
+    barred = {key for one in (data, *others) for query in one.test for key in _texts(query)}
+    kept = [demo for demo in data.task.demos if barred.isdisjoint(_texts(demo))]
     return replace(data, task=replace(data.task, demos=kept))
+
+
+def _texts(demo: Demo) -> set[str]:
+    """Return the keys of a demonstration's text and of the sentence that it was made of."""
+    return {text_key(demo.input), demo.provenance.get("sentence", text_key(demo.input))}
 
 
 def _stsa(folder: Path, name: str) -> TaskData:
@@ -138,19 +151,43 @@ def _semeval(folder: Path, name: str) -> TaskData:
 
 
 def _fewrel(folder: Path, name: str) -> TaskData:
-    rows = json.loads((folder / "re/fewrel/val_wiki.json").read_text("utf-8"))
+    read = _sentence if name.endswith("-plain") else _masked
+    kind = name.removeprefix("fewrel").removesuffix("-plain").strip("-")
     labels = json.loads((folder / "re/fewrel/pid2name.json").read_text("utf-8"))
-    items = [
-        Demo(f"{relation}-{at}", _masked(row), relation)
+    if kind == "wiki-nyt":
+        pool, test = (_fewrel_items(folder, source, read) for source in ("wiki", "nyt"))
+        shared = {demo.output for demo in pool} & {demo.output for demo in test}
+        items = pool = [one for one in pool if one.output in shared]
+        test = [one for one in test if one.output in shared]
+    else:
+        items = _fewrel_items(folder, kind or "wiki", read)
+        order = np.random.RandomState(0).permutation(len(items)).tolist()
+        half = len(items) // 2
+        pool = [items[at] for at in order[:half]]
+        test = [items[at] for at in order[half : half + _MOST_QUERIES]]
+    relations = dict.fromkeys(demo.output for demo in items)
+    words = {relation: str(labels[relation][0]) for relation in relations}
+    return _data(Task(name, "Relation between SUBJ and OBJ:", pool, words), test)
+
+
+def _fewrel_items(
+    folder: Path, source: str, read: Callable[[Mapping[str, Any]], str]
+) -> list[Demo]:
+    rows = json.loads((folder / f"re/fewrel/val_{source}.json").read_text("utf-8"))
+    return [
+        Demo(
+            f"{relation}-{at}",
+            read(row),
+            relation,
+            provenance={"sentence": text_key(_sentence(row))},
+        )
         for relation, of_relation in rows.items()
         for at, row in enumerate(of_relation)
     ]
-    order = np.random.RandomState(0).permutation(len(items)).tolist()
-    half = len(items) // 2
-    pool = [items[at] for at in order[:half]]
-    test = [items[at] for at in order[half : half + _MOST_QUERIES]]
-    words = {relation: str(labels[relation][0]) for relation in rows}
-    return _data(Task(name, "Relation between SUBJ and OBJ:", pool, words), test)
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    return " ".join(token for token in row["tokens"] if token.strip())
 
 
 def _masked(row: Mapping[str, Any]) -> str:
@@ -186,6 +223,13 @@ _READERS: Final[Mapping[str, Callable[[Path, str], TaskData]]] = {
     "subj": _shuffled,
     "semeval-re": _semeval,
     "fewrel": _fewrel,
+    "fewrel-plain": _fewrel,
+    "fewrel-nyt": _fewrel,
+    "fewrel-nyt-plain": _fewrel,
+    "fewrel-wiki-nyt": _fewrel,
+    "fewrel-wiki-nyt-plain": _fewrel,
 }
-#: The tasks, in the order of the tables.
-NAMES: Final = tuple(_READERS)
+#: The tasks that a unified retriever is measured on, in the order of the tables.
+NAMES: Final = ("sst2", "sst5", "trec", "mr", "cr", "subj", "semeval-re", "fewrel")
+#: The other pools of FewRel.
+FEWREL_NAMES: Final = tuple(name for name in _READERS if name not in NAMES)

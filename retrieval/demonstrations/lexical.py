@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 
 from retrieval.errors import QueryShapeError
 from retrieval.known_links import expand_ranges
+from retrieval.ranking import FloatArray, Vectors
 from retrieval.top_k import best
 from retrieval.triple_data import IntArray
 
 __all__ = ["LexicalIndex", "Statistics", "Vocabulary", "Weighting", "words"]
 
 type Weighting = Literal["bm25", "tfidf"]
-type FloatArray = NDArray[np.float64]
 
 K1: Final = 1.2
 B: Final = 0.75
@@ -262,6 +262,17 @@ class LexicalIndex:
             top = best(scores, k)
             answer.append((keys[among[top]], scores[top]))
         return answer
+
+    def scores(self, queries: Sequence[str]) -> Vectors:
+        """Return the scores of all texts in order of key, [queries, texts]."""
+        alive = [segment.alive for segment in self._segments]
+        table = np.zeros((len(queries), len(self)), np.float32)
+        if len(self):
+            among = np.concatenate(alive)
+            bases = [self._base(segment, self._statistics) for segment in self._segments]
+            for row, query in enumerate(queries):
+                table[row] = self._scores(query, self._statistics, bases)[among]
+        return table
 
     def _base(self, segment: _Segment, statistics: Statistics) -> FloatArray:
         """Return what each text's length does to its score [texts]."""

@@ -52,6 +52,7 @@ from retrieval.demonstrations.spaces import (
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.demonstrations.template import Order, PromptTemplate, arranged
 from retrieval.errors import QueryShapeError
+from retrieval.ranking import Vectors
 
 if TYPE_CHECKING:
     from retrieval.demonstrations.adapters import DSPyRetriever, OpenICLRetriever
@@ -281,6 +282,17 @@ class DemonstrationRetriever:
                     ]
                 )
         return answer[0] if single else answer
+
+    def scores(self, queries: Sequence[str], *, task: Task | str) -> Vectors:
+        """Return the scores [queries, pool] of a whole pool, in the order of `pool(task)`."""
+        name = self._known(task)
+        asks = task.instruction if isinstance(task, Task) else self._tasks[name].instruction
+        encoded = self.space.encoded_queries(queries, asks)
+        with self._lock:
+            keys = list(self._keys[name].values())
+            if not keys or not len(queries):
+                return np.zeros((len(queries), len(keys)), np.float32)
+            return self.space.scores(encoded, name, keys)
 
     def prompt(
         self,

@@ -95,6 +95,9 @@ class Space(Protocol):
     ) -> list[Found]:
         """Return for each query the best `k` of the pools."""
 
+    def scores(self, queries: Encoded, pool: str, keys: Sequence[int]) -> Vectors:
+        """Return the scores [queries, keys] of all demonstrations of a pool."""
+
     def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
         """Return how like each other demonstrations are: cosines [n, n]."""
 
@@ -148,6 +151,10 @@ class LexicalSpace:
             for index in indexes
         ]
         return joined(answers, k)
+
+    def scores(self, queries: Encoded, pool: str, keys: Sequence[int]) -> Vectors:
+        """Return the scores [queries, keys] of all demonstrations of a pool."""
+        return self._pools[pool].scores([str(query) for query in queries])
 
     def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
         """Return cosines [n, n] of the inputs' TF-IDF vectors."""
@@ -242,6 +249,14 @@ class DenseSpace:
             for pool in pools
         ]
         return joined(answers, k)
+
+    def scores(self, queries: Encoded, pool: str, keys: Sequence[int]) -> Vectors:
+        """Return the scores [queries, keys] of all demonstrations of a pool."""
+        asked = np.asarray(queries, np.float32)
+        if self.cosine:
+            lengths = np.linalg.norm(asked, axis=1, keepdims=True)
+            asked = (asked / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+        return np.asarray(asked @ self.vectors(pool, keys).T, np.float32)
 
     def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
         """Return the cosines [n, n] of the vectors."""
