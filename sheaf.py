@@ -35,6 +35,11 @@ COMMANDS: Final[Mapping[str, Mounted]] = {
     "train": Mounted("retrieval.commands", "app", "Train the encoder on the graph's own links."),
     "predict": Mounted("retrieval.commands", "app", "Predict tails, or heads, of a relation."),
     "search": Mounted("retrieval.commands", "app", "Find entities by words."),
+    "demos": Mounted(
+        "retrieval.demonstrations.graph_commands",
+        "app",
+        "Find solved examples for a sentence in the graph's sources.",
+    ),
     "show": Mounted(
         "kg.commands", "app", "Draw the graph as one HTML file that opens without a network."
     ),

@@ -1,0 +1,90 @@
+"""The command `sheaf demos`: solved examples for a sentence, from the sources of a graph."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from kg.presentation import print_json, print_table
+from kg.reporting import report_errors
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+#: Names of encoders; anything else is a folder.
+_NAMED: Final = ("bm25", "tfidf", "minilm")
+
+
+@app.callback()
+def _demos() -> None:
+    """Find demonstrations."""
+
+
+@app.command()
+@report_errors
+def demos(
+    graph: Annotated[
+        str, typer.Argument(metavar="GRAPH", help="A folder, neo4j://…, bolt://… or memory://.")
+    ],
+    sentence: Annotated[str, typer.Argument(help="What shall be read; or a whole passage.")],
+    relation: Annotated[
+        str | None, typer.Option(help="Only sentences that state this relation.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Number of demonstrations.")] = 8,
+    retriever: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FOLDER", help="bm25, tfidf, minilm, or a trained encoder's folder."
+        ),
+    ] = "bm25",
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="Print the prompt, the best one next to the sentence.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show the graph's own sentences most like this one, with the triples that they state."""
+    from kg.store.open import open_graph
+    from retrieval.demonstrations.graph_pool import GraphPool
+
+    encoder = retriever if retriever in _NAMED else Path(retriever)
+    with closing(open_graph(graph, create=False)) as store:
+        pool = GraphPool(store, encoder)
+        hits = pool.retrieve(sentence, k=k, relation=relation)
+        text = pool.retriever.prompt(sentence, hits)
+    if json:
+        shown = [
+            {
+                "id": hit.id,
+                "input": hit.input,
+                "output": hit.output,
+                "score": hit.score,
+                "rank": hit.rank,
+                "provenance": dict(hit.provenance),
+            }
+            for hit in hits
+        ]
+        print_json({"demos": shown, "prompt": text, "pool": len(pool)})
+    elif prompt:
+        typer.echo(text)
+    else:
+        rows = [
+            (
+                hit.rank,
+                hit.input,
+                hit.output,
+                hit.score,
+                f"{hit.provenance['source']}:{hit.provenance['start']}-{hit.provenance['end']}",
+            )
+            for hit in hits
+        ]
+        print_table(("", "sentence", "states", "score", "from"), rows)
+    if not hits:
+        typer.echo(
+            f"none of {len(pool):,} sentences fits; sentences that hold or are the asked one, or "
+            "are negated, hedged or denied, are no demonstrations",
+            err=True,
+        )
