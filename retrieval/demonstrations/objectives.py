@@ -1,0 +1,225 @@
+r"""Batches of queries and demonstrations, and the loss of a batch under each method.
+
+With s = cosine / τ, z* the best of a query's own candidates, and L_ib = InfoNCE of z* against all
+demonstrations of the batch:
+
+| loss | value | source |
+|---|---|---|
+| `epr` | L_ib over one of the best and one of the worst | Rubin et al., NAACL 2022 |
+| `udr` | 0.8·L_rank + 0.2·L_ib, weights from the feedback's ranks | Li et al., ACL 2023 |
+| `udr-predicted` | 4·L_rank + L_ib, weights from the predicted positions | its program |
+| `llmr` | KL to the feedback's scores + 0.2·L_ib without equal answers | Wang et al., EACL 2024 |
+| `uwe` | many-to-many InfoNCE over all pairs that are edges | unified work embeddings |
+
+Vectors have length one and a temperature, where UDR has raw dot products of first-token vectors:
+the index is of cosines, and so are the small encoders that training starts from.
+
+A batch holds the query itself, or a text equal to it, only as a pair that counts as nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.demonstrations.datasets import text_key
+from retrieval.demonstrations.feedback import Scored
+from retrieval.demonstrations.mining import EDGE, sampled
+from retrieval.demonstrations.task import Demo, Task
+from retrieval.triple_data import IntArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Batch", "LabelLesson", "Lesson", "Loss", "ScoredLesson", "batch_loss"]
+
+type Loss = Literal["epr", "udr", "udr-predicted", "llmr", "uwe"]
+
+#: λ of UDR, and the weights of its program.
+RANK_SHARE: Final = 0.8
+PREDICTED_RANK_WEIGHT: Final = 4.0
+#: Weight of the contrastive term beside the KL (LLM-R).
+CONTRAST: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Queries of one task and the demonstrations they are compared with.
+
+    `own`, `ranks` and `scores` are [queries, candidates], best candidate first: columns of a
+    query's own candidates, their ranks among these, and what the feedback gave. They are empty
+    where demonstrations are drawn without lists. `positives` and `same` are [queries,
+    demonstrations]: edges, and pairs with one text.
+    """
+
+    task: Task
+    queries: tuple[Demo, ...]
+    demos: tuple[Demo, ...]
+    own: IntArray
+    ranks: IntArray
+    scores: NDArray[np.float32]
+    positives: NDArray[np.bool_]
+    same: NDArray[np.bool_]
+
+    @property
+    def equal(self) -> NDArray[np.bool_]:
+        """Pairs whose answers are equal, [queries, demonstrations]."""
+        return np.array([[query.accepts(d.output) for d in self.demos] for query in self.queries])
+
+
+class Lesson(Protocol):
+    """What one task teaches: batches on demand."""
+
+    task: Task
+
+    def __len__(self) -> int:
+        """Return the number of training queries; it decides how often the task is drawn."""
+        ...
+
+    def batch(self, size: int, generator: np.random.Generator) -> Batch:
+        """Return a batch of at most `size` queries."""
+        ...
+
+
+class LabelLesson:
+    """Edges from labels: every demonstration with the query's answer is a positive.
+
+    Args:
+        task: its pool is where queries and demonstrations are drawn from.
+        queries: who asks; all of the pool if not given.
+    """
+
+    def __init__(self, task: Task, queries: Sequence[Demo] | None = None) -> None:
+        self.task = task
+        self.queries = tuple(task.demos if queries is None else queries)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def batch(self, size: int, generator: np.random.Generator) -> Batch:
+        """Return `size` queries and half as many demonstrations, drawn without repetition.
+
+        Half: with its answer in the text a demonstration is soon in its place, a query is not.
+        """
+        pool = self.task.demos
+        asked = generator.choice(len(self.queries), min(size, len(self.queries)), replace=False)
+        shown = generator.choice(len(pool), min(max(1, size // 2), len(pool)), replace=False)
+        queries = tuple(self.queries[at] for at in asked.tolist())
+        demos = tuple(pool[at] for at in shown.tolist())
+        same = _same(queries, demos)
+        equal = np.array([[query.accepts(demo.output) for demo in demos] for query in queries])
+        none = np.zeros((len(queries), 0))
+        return Batch(
+            self.task,
+            queries,
+            demos,
+            none.astype(np.int64),
+            none.astype(np.int64),
+            none.astype(np.float32),
+            equal & ~same,
+            same,
+        )
+
+
+class ScoredLesson:
+    """Lists from feedback: each query brings a sample of its scored candidates.
+
+    Args:
+        task: what the lists are of.
+        scored: the lists; all need at least two candidates.
+        count: candidates drawn for a query (l of the paper).
+        top: how many of them are of the best five.
+    """
+
+    def __init__(self, task: Task, scored: Sequence[Scored], count: int, *, top: int = 1) -> None:
+        self.task = task
+        self.scored = tuple(scored)
+        # Lists of a batch form a table, so the shortest decides.
+        self.count = min([count, *(len(one.candidates) for one in scored)])
+        self.top = top
+
+    def __len__(self) -> int:
+        return len(self.scored)
+
+    def batch(self, size: int, generator: np.random.Generator) -> Batch:
+        """Return queries with their lists; a demonstration of several lists stands there once."""
+        drawn = generator.choice(len(self.scored), min(size, len(self.scored)), replace=False)
+        lists = [self.scored[at] for at in drawn.tolist()]
+        columns: dict[str, int] = {}
+        demos: list[Demo] = []
+        own, scores, ranks, best = [], [], [], []
+        for one in lists:
+            places = sampled(one, self.count, generator, top=self.top)
+            values = np.array(one.scores, np.float32)[places]
+            for at in places.tolist():
+                demo = one.candidates[at]
+                if columns.setdefault(demo.id, len(demos)) == len(demos):
+                    demos.append(demo)
+            own.append([columns[one.candidates[at].id] for at in places.tolist()])
+            scores.append(values)
+            ranks.append((values[None, :] > values[:, None]).sum(1) + 1)
+            best.append(one.ranks[places] <= EDGE)
+        queries = tuple(one.query for one in lists)
+        table = np.array(own, np.int64)
+        positives = np.zeros((len(queries), len(demos)), bool)
+        np.put_along_axis(positives, table, np.array(best), axis=1)
+        return Batch(
+            self.task,
+            queries,
+            tuple(demos),
+            table,
+            np.array(ranks, np.int64),
+            np.array(scores, np.float32),
+            positives,
+            _same(queries, demos) & ~positives,
+        )
+
+
+def batch_loss(loss: Loss, batch: Batch, vectors: Tensor, *, temperature: float) -> Tensor:
+    """Return the loss, a scalar.
+
+    Args:
+        loss: see the table above.
+        batch: of one task.
+        vectors: [queries + demonstrations, dim] of length one, in the order of the batch.
+        temperature: τ.
+    """
+    import torch
+
+    from retrieval.losses.distillation import list_kl
+    from retrieval.losses.info_nce import info_nce
+    from retrieval.losses.list_wise import list_wise
+    from retrieval.losses.many_to_many import many_to_many
+
+    cosines = vectors[: len(batch.queries)] @ vectors[len(batch.queries) :].T
+    device = cosines.device
+    same = torch.as_tensor(batch.same, device=device)
+    if loss == "uwe":
+        positives = torch.as_tensor(batch.positives, device=device)
+        return many_to_many(cosines, positives, temperature=temperature, ignored=same)
+    own = torch.as_tensor(batch.own, device=device)
+    hidden = same | torch.as_tensor(batch.equal, device=device) if loss == "llmr" else same
+    rows, columns = hidden.nonzero(as_tuple=True)
+    in_batch = info_nce(cosines, own[:, 0], temperature=temperature, known=(rows, columns))
+    if loss == "epr":
+        return in_batch
+    logits = cosines.gather(1, own) / temperature
+    if loss == "llmr":
+        scores = torch.as_tensor(batch.scores, device=device)
+        return list_kl(logits, scores) + CONTRAST * in_batch
+    ranks = torch.as_tensor(batch.ranks, device=device)
+    if loss == "udr":
+        return RANK_SHARE * list_wise(logits, ranks) + (1 - RANK_SHARE) * in_batch
+    return PREDICTED_RANK_WEIGHT * list_wise(logits, ranks, weight="predicted") + in_batch
+
+
+def _same(queries: Sequence[Demo], demos: Sequence[Demo]) -> NDArray[np.bool_]:
+    """Return which pairs are one demonstration, or two with one text."""
+    asked = np.array([text_key(query.input) for query in queries])
+    shown = np.array([text_key(demo.input) for demo in demos])
+    ids = np.array([query.id for query in queries])[:, None] == np.array([d.id for d in demos])
+    return (asked[:, None] == shown[None, :]) | ids
