@@ -60,17 +60,28 @@ COMMANDS: Final[Mapping[str, Mounted]] = {
     ),
     "import": Mounted("kg.exchange.commands", "app", "Read a graph from a file, with evidence."),
     "eval": Mounted("sheaf", "evaluations", "Measure quality on a data set, beside its floors."),
+    "train-demos": Mounted(
+        "retrieval.demonstrations.training_commands",
+        "app",
+        "Train a retriever of demonstrations, from labels or a language model.",
+    ),
     "train-extractor": Mounted("harvest.commands", "app", "Train the heads of the extractor."),
 }
 #: The tasks of `sheaf eval`.
 TASKS: Final[Mapping[str, Mounted]] = {
     "text2kg": Mounted("harvest.commands", "evaluations_app", "Text to triples."),
+    "tekgen-demos": Mounted(
+        "harvest.commands", "evaluations_app", "Extraction by a small model, with demonstrations."
+    ),
     "link-prediction": Mounted("retrieval.commands", "evaluations_app", "Missing links."),
     "resolution": Mounted(
         "retrieval.cleaning.commands", "evaluations_app", "Merging entities, by Wikidata ids."
     ),
     "canonicalisation": Mounted(
         "retrieval.cleaning.commands", "evaluations_app", "Joining relation phrases."
+    ),
+    "demos": Mounted(
+        "retrieval.demonstrations.commands", "evaluations_app", "Retrieved demonstrations."
     ),
     "explanation-graphs": Mounted(
         "kg.constraints.commands", "evaluations_app", "The rules of ExplaGraphs."

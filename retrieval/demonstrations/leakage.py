@@ -16,7 +16,7 @@ from retrieval.demonstrations.datasets import TaskData, text_key
 from retrieval.demonstrations.task import Demo
 from retrieval.errors import QueryShapeError
 
-__all__ = ["Barred", "LeakageGuard", "repeated"]
+__all__ = ["Barred", "LeakageGuard", "of_one_sentence", "repeated"]
 
 #: Of one query: an id, a `Demo` (that one only, where several tasks use one id), some, or none.
 type Barred = str | Demo | Collection[str | Demo] | None
@@ -82,17 +82,31 @@ class LeakageGuard:
         return set(self._by_id.get(one, {}))
 
 
-def repeated(data: TaskData, others: Iterable[TaskData] = ()) -> dict[str, int]:
-    """Return how many queries of the test stand, by their text, in the pool of each task.
+def of_one_sentence(queries: Sequence[Demo], pool: Iterable[Demo]) -> list[list[str]]:
+    """Return for each query the ids in its pool that were made of the query's own sentence.
+
+    A sentence that is masked in two ways is two texts, but each gives the other away; where it came
+    from is in `provenance["sentence"]`.
+
+    >>> source = {"sentence": "adaknewbob"}
+    >>> demo = Demo("1", "SUBJ knew OBJ", "knows", provenance=source)
+    >>> of_one_sentence([Demo("2", "OBJ knew SUBJ", "knows", provenance=source)], [demo])
+    [['1']]
+    """
+    held: defaultdict[str, list[str]] = defaultdict(list)
+    for demo in pool:
+        if "sentence" in demo.provenance:
+            held[demo.provenance["sentence"]].append(demo.id)
+    return [list(held.get(query.provenance.get("sentence", ""), ())) for query in queries]
+
+
+def repeated(data: TaskData) -> list[bool]:
+    """Return for each query of the test whether its text stands in the pool.
 
     >>> from retrieval.demonstrations.task import Task
     >>> task = Task("mr", "Sentiment:", [Demo("1", "It 's good .", "great")])
     >>> repeated(TaskData(task, (Demo("t", "it's good", "great"), Demo("u", "dull", "bad"))))
-    {'mr': 1}
+    [True, False]
     """
-    asked = [text_key(query.input) for query in data.test]
-    counts = {}
-    for one in (data, *others):
-        held = {text_key(demo.input) for demo in one.task.demos}
-        counts[one.task.name] = sum(text in held for text in asked)
-    return counts
+    held = {text_key(demo.input) for demo in data.task.demos}
+    return [text_key(query.input) in held for query in data.test]

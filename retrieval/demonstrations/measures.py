@@ -5,6 +5,7 @@ r"""How good demonstrations are without asking a language model, and whether a d
 | match@k | share of the first k demonstrations that have the query's gold answer |
 | any@k | share of queries with at least one such demonstration |
 | vote | accuracy of the most frequent answer among them; ties go to the better ranked |
+| vote if any@k | the same, of the queries that have such a demonstration |
 | macro-F1 | of the vote: mean over the labels that occur in gold or vote |
 | direction errors | votes for the right relation with SUBJ and OBJ exchanged |
 | MAP | mean over queries of the mean precision at each relevant rank, over the whole pool |
@@ -37,6 +38,7 @@ __all__ = [
     "macro_f1",
     "paired_bootstrap",
     "r_precision_at",
+    "vote_is_right",
     "votes",
 ]
 
@@ -71,22 +73,39 @@ def figures(
         for found, query in zip(hits, queries, strict=True)
     ]
     voted = votes(hits)
-    gold = [
-        # A vote for any of several right answers is right.
-        vote if vote is not None and query.accepts(vote) else query.output
-        for vote, query in zip(voted, queries, strict=True)
+    correct = vote_is_right(hits, queries)
+    gold = [  # a vote for any of several right answers is right
+        str(vote) if is_right else query.output
+        for vote, is_right, query in zip(voted, correct, queries, strict=True)
     ]
+    anywhere = np.array([any(row) for row in right])
     return {
         "match_at_1": _mean([bool(row and row[0]) for row in right]),
         f"match_at_{k}": _mean([np.mean(row) if row else 0.0 for row in right]),
-        f"any_at_{k}": _mean([any(row) for row in right]),
-        "vote": _mean([vote == answer for vote, answer in zip(voted, gold, strict=True)]),
+        f"any_at_{k}": _mean(anywhere),
+        "vote": _mean(correct),
+        f"vote_if_any_at_{k}": _mean(correct[anywhere]) if anywhere.any() else 0.0,
         "macro_f1": round(macro_f1(voted, gold), 6),
         "direction_errors": sum(
             vote is not None and is_reversed(vote, answer)
             for vote, answer in zip(voted, gold, strict=True)
         ),
     }
+
+
+def vote_is_right(hits: Sequence[Sequence[Demo]], queries: Sequence[Demo]) -> npt.NDArray[np.bool_]:
+    """Return for each query whether the vote of its demonstrations is right [queries].
+
+    >>> vote_is_right([[Demo("1", "", "a")], []], [Demo("q", "", "a"), Demo("p", "", "a")]).tolist()
+    [True, False]
+    """
+    return np.array(
+        [
+            vote is not None and query.accepts(vote)
+            for vote, query in zip(votes(hits), queries, strict=True)
+        ],
+        bool,
+    )
 
 
 def votes(hits: Sequence[Sequence[Demo]]) -> list[str | None]:
@@ -211,5 +230,5 @@ def _ranked(scores: npt.ArrayLike, relevant: npt.ArrayLike) -> npt.NDArray[np.bo
     return np.take_along_axis(right[some], order, axis=1)
 
 
-def _mean(values: Sequence[Any]) -> float:
+def _mean(values: Sequence[Any] | npt.NDArray[np.bool_]) -> float:
     return round(float(np.mean(values)), 6)
