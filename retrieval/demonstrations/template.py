@@ -37,6 +37,9 @@ class PromptTemplate:
 
     demo: str = "{input}\t{output}\n"
     query: str = "{input}\t"
+    #: Of an answer that is scored after the query. Token ids are those of the parts, so where the
+    #: demonstrations read "Answer: {output}", the query ends in "Answer:" and this is " {output}".
+    answer: str = "{output}"
     header: str = ""
 
     def __post_init__(self) -> None:
@@ -47,10 +50,13 @@ class PromptTemplate:
                 raise KeyError("output")
             if "\0i" not in self.query.format(input="\0i"):
                 raise KeyError("input")
+            if "\0o" not in self.answer.format(output="\0o"):
+                raise KeyError("output")
         except (KeyError, IndexError, ValueError) as error:
             raise QueryShapeError(
                 f"a template needs {{input}} and {{output}} in demo ({self.demo!r}), {{input}} in "
-                f"query ({self.query!r}), and no other slot ({error})"
+                f"query ({self.query!r}), {{output}} in answer ({self.answer!r}), and no other "
+                f"slot ({error})"
             ) from error
 
     def demonstration(self, demo: Demo) -> str:
@@ -60,6 +66,10 @@ class PromptTemplate:
     def question(self, input: str) -> str:
         """Return the text of a query, up to where its answer begins."""
         return self.query.format(input=input)
+
+    def reply(self, output: str) -> str:
+        """Return the text of an answer, as it follows the query."""
+        return self.answer.format(output=output)
 
     def parts(self, input: str, demos: Sequence[Demo]) -> list[str]:
         """Return header, demonstrations and query, in the order of the prompt."""
