@@ -34,6 +34,7 @@ __all__ = [
     "first_phrase_floor",
     "load_ontologies",
     "score",
+    "triple_key",
 ]
 
 #: Head, relation and tail as the benchmark writes them.
@@ -193,9 +194,9 @@ def score(ontologies: Sequence[Ontology], output: Mapping[str, Sequence[FactTrip
         for sentence in ontology.sentences:
             triples = output.get(sentence.id, ())
             relations = {_label(relation) for _, relation, _ in sentence.gold}
-            gold = {_key(triple) for triple in sentence.gold}
-            ours = {_key(triple) for triple in triples}
-            kept = {_key(triple) for triple in triples if _label(triple[1]) in relations}
+            gold = {triple_key(triple) for triple in sentence.gold}
+            ours = {triple_key(triple) for triple in triples}
+            kept = {triple_key(triple) for triple in triples if _label(triple[1]) in relations}
             filtered.append(_prf(kept, gold))
             plain.append(_prf(ours, gold)[2])
             hits += len(ours & gold)
@@ -229,7 +230,8 @@ def _prf(ours: set[str], gold: set[str]) -> tuple[float, float, float]:
     return precision, recall, f1
 
 
-def _key(triple: FactTriple) -> str:
+def triple_key(triple: FactTriple) -> str:
+    """Return what the benchmark compares: head, relation and tail without blanks, "_" and case."""
     return _squashed("".join(triple))
 
 
