@@ -9,6 +9,7 @@ demonstrations of the batch:
 | `udr` | 0.8·L_rank + 0.2·L_ib, weights from the feedback's ranks | Li et al., ACL 2023 |
 | `udr-predicted` | 4·L_rank + L_ib, weights from the predicted positions | its program |
 | `llmr` | KL to the feedback's scores + 0.2·L_ib without equal answers | Wang et al., EACL 2024 |
+| `ceil` | margin ranking of sets by their determinant | Ye et al., ICML 2023 |
 | `uwe` | many-to-many InfoNCE over all pairs that are edges | unified work embeddings |
 
 Vectors have length one and a temperature, where UDR has raw dot products of first-token vectors:
@@ -20,7 +21,7 @@ A batch holds the query itself, or a text equal to it, only as a pair that count
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import numpy as np
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "LabelLesson", "Lesson", "Loss", "ScoredLesson", "batch_loss"]
 
-type Loss = Literal["epr", "udr", "udr-predicted", "llmr", "uwe"]
+type Loss = Literal["epr", "udr", "udr-predicted", "llmr", "ceil", "uwe"]
 
 #: λ of UDR, and the weights of its program.
 RANK_SHARE: Final = 0.8
@@ -64,11 +65,17 @@ class Batch:
     scores: NDArray[np.float32]
     positives: NDArray[np.bool_]
     same: NDArray[np.bool_]
+    #: [queries, sets, members] columns, the best set first; empty where single ones are scored.
+    sets: IntArray = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
 
     @property
     def equal(self) -> NDArray[np.bool_]:
         """Pairs whose answers are equal, [queries, demonstrations]."""
         return np.array([[query.accepts(d.output) for d in self.demos] for query in self.queries])
+
+    def with_sets(self, sets: IntArray) -> Batch:
+        """Return the batch with sets of its demonstrations."""
+        return replace(self, sets=sets)
 
 
 class Lesson(Protocol):
@@ -201,6 +208,10 @@ def batch_loss(loss: Loss, batch: Batch, vectors: Tensor, *, temperature: float)
     if loss == "uwe":
         positives = torch.as_tensor(batch.positives, device=device)
         return many_to_many(cosines, positives, temperature=temperature, ignored=same)
+    if loss == "ceil":
+        from retrieval.demonstrations.set_training import set_loss
+
+        return set_loss(batch, vectors[: len(batch.queries)], vectors[len(batch.queries) :])
     own = torch.as_tensor(batch.own, device=device)
     hidden = same | torch.as_tensor(batch.equal, device=device) if loss == "llmr" else same
     rows, columns = hidden.nonzero(as_tuple=True)

@@ -129,6 +129,21 @@ class DemonstrationRetriever:
         with self._lock:
             return tuple(self._demos[key] for key in self._keys[self._known(task)].values())
 
+    def vectors(self, ids: Sequence[str], *, task: Task | str) -> Vectors:
+        """Return the stored vectors [n, dim] of a task's demonstrations, for a second stage.
+
+        Raises:
+            QueryShapeError: a retriever of words, an unknown task, or an id that its pool lacks.
+        """
+        if not isinstance(self.space, DenseSpace):
+            raise QueryShapeError("a retriever of words holds no vectors; give it an encoder")
+        with self._lock:
+            name = self._known(task)
+            unknown = [id for id in ids if id not in self._keys[name]]
+            if unknown:
+                raise QueryShapeError(f"the pool {name!r} has no demonstration {unknown[0]!r}")
+            return self.space.vectors(name, [self._keys[name][id] for id in ids])
+
     def add(self, demos: Iterable[Demo], *, task: Task) -> int:
         """Add demonstrations to a task's pool and return how many came; known ids are replaced.
 

@@ -40,6 +40,13 @@ from retrieval.demonstrations.feedback import (
 from retrieval.demonstrations.mining import lexical_candidates, nearest_candidates
 from retrieval.demonstrations.objectives import LabelLesson, Lesson, Loss, ScoredLesson
 from retrieval.demonstrations.retriever import DemonstrationRetriever
+from retrieval.demonstrations.set_training import (
+    ScoredSets,
+    SetLesson,
+    read_scored_sets,
+    scored_sets,
+    write_scored_sets,
+)
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.demonstrations.training_run import RunOptions, RunReport, run
 from retrieval.encoders.trainable import TrainableEncoder
@@ -58,7 +65,7 @@ HELD_OUT: Final = 0.1
 MOST_HELD_OUT: Final = 100
 #: Demonstrations that stand for a large pool when labels are measured.
 MEASURED_POOL: Final = 500
-LOSSES: Final = ("epr", "udr", "udr-predicted", "llmr", "uwe")
+LOSSES: Final = ("epr", "udr", "udr-predicted", "llmr", "ceil", "uwe")
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +196,7 @@ class DemonstrationTrainer:
                     continue
                 lists[task.name] = self._scored(encoder, task, asked, lists[task.name], number)
             _restore(encoder, start)
-            lessons, measure = self._scored_lessons(encoder, tasks, lists)
+            lessons, measure = self._scored_lessons(encoder, tasks, lists, number)
             runs.append(self._run(encoder, lessons, measure, number))
         return Trained(encoder, tuple(runs), lists)
 
@@ -260,7 +267,7 @@ class DemonstrationTrainer:
         return lessons, mean_of(measures)
 
     def _scored_lessons(
-        self, encoder: TrainableEncoder, tasks: Sequence[Task], lists: Lists
+        self, encoder: TrainableEncoder, tasks: Sequence[Task], lists: Lists, number: int
     ) -> tuple[list[Lesson], Callable[[], float]]:
         lessons: list[Lesson] = []
         measures: list[Callable[[], float]] = []
@@ -269,9 +276,26 @@ class DemonstrationTrainer:
             # A list of one candidate, or of equal scores, says nothing about order.
             useful = [one for one in lists[task.name].values() if len(set(one.scores)) > 1]
             held, rest = self._split(useful)
-            lessons.append(ScoredLesson(task, rest, count, top=self.top if count > 2 else 1))
+            if self.loss == "ceil":
+                lessons.append(SetLesson(task, self._sets(task, rest, number)))
+            else:
+                lessons.append(ScoredLesson(task, rest, count, top=self.top if count > 2 else 1))
             measures.append(partial(best_rank, encoder, task, held))
         return lessons, mean_of(measures)
+
+    def _sets(self, task: Task, lists: Sequence[Scored], number: int) -> list[ScoredSets]:
+        """Return scored sets, from their file if it is there and of these lists."""
+        file = self.folder / f"sets-{number}-{task.name}.json" if self.folder else None
+        if file is not None and file.is_file():
+            found = read_scored_sets(file, task)
+            if [one.single.query.id for one in found] == [one.query.id for one in lists]:
+                return found
+        generator = np.random.default_rng(self.options.seed)
+        feedback = self.scorer or LabelFeedback()
+        sets = scored_sets(feedback, task, lists, generator, candidates=self.l)
+        if file is not None:
+            write_scored_sets(file, sets)
+        return sets
 
     def _split[Item](self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         """Return held-out items and the rest, drawn with the seed."""

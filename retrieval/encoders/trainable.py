@@ -87,6 +87,11 @@ class TrainableEncoder:
                 module.requires_grad_(False)
 
     @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return len(self.encode(["a"])[0])
+
+    @property
     def trained(self) -> dict[str, Parameter]:
         """The parameters that training changes, by name."""
         return {

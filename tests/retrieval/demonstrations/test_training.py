@@ -474,7 +474,7 @@ def test_mining_scores_only_unseen_pairs_and_trains_from_the_base_again(folder: 
     # The same lists without mining give the same encoder: nothing of round 0 is left in it.
     again = DemonstrationTrainer(folder, feedback, loss="udr", l=4, options=options)
     encoder = again._encoder()
-    lessons, measure = again._scored_lessons(encoder, [task], trained.scored)
+    lessons, measure = again._scored_lessons(encoder, [task], trained.scored, 0)
     again._run(encoder, lessons, measure, 0)
     assert weights(encoder) == weights(trained.encoder)
 
