@@ -121,7 +121,7 @@ def _write(retriever: DemonstrationRetriever, folder: Path) -> None:
     probe = None
     if isinstance(retriever.space, DenseSpace):
         probe = np.asarray(retriever.space.encoded_queries([PROBE], ""))[0].tolist()
-        retriever.space.save(folder, [task.name for task in held.tasks])
+        retriever.space.save(folder, held.numbered())
     model: Any = retriever.encoder
     kind = "function"
     if isinstance(model, str) and model in NAMES:

@@ -73,6 +73,11 @@ class Snapshot:
     demos: dict[int, Demo]
     next_key: int
 
+    def numbered(self) -> dict[int, str]:
+        """Return the names of the pools that hold anything, under their place among the tasks."""
+        filled = {demo.task for demo in self.demos.values()}
+        return {at: task.name for at, task in enumerate(self.tasks) if task.name in filled}
+
 
 class DemonstrationRetriever:
     r"""Finds the solved examples that help with an input.
@@ -394,7 +399,7 @@ class DemonstrationRetriever:
             for key, demo in self._demos.items():
                 self._keys[demo.task][demo.id] = key
             if files is not None and isinstance(self.space, DenseSpace):
-                self.space.load(files, list(self._tasks))
+                self.space.load(files, snapshot.numbered())
                 return
             for name, task in self._tasks.items():
                 keys = list(self._keys[name].values())

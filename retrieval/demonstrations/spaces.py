@@ -275,19 +275,20 @@ class DenseSpace:
         """Return stored vectors [n, dim]."""
         return self._pools[pool].vectors([_id(key) for key in keys])
 
-    def save(self, folder: Path, pools: Sequence[str]) -> None:
-        """Write the vectors of pools, numbered in this order; a pool without any is left out."""
-        for number, pool in enumerate(pools):
-            if pool in self._pools:
-                self._pools[pool].save(folder / f"pool-{number}.index")
+    def save(self, folder: Path, pools: Mapping[int, str]) -> None:
+        """Write the vectors of pools, each into the file of its number."""
+        for number, pool in pools.items():
+            self._pools[pool].save(folder / f"pool-{number}.index")
 
-    def load(self, folder: Path, pools: Sequence[str]) -> None:
-        """Read what `save` wrote for these pools."""
+    def load(self, folder: Path, pools: Mapping[int, str]) -> None:
+        """Read what `save` wrote for these pools.
+
+        Raises:
+            ModelFileError: a file is missing or damaged.
+        """
         made = VectorIndex if self.engine == "faiss" else MatrixIndex
-        for number, pool in enumerate(pools):
-            file = folder / f"pool-{number}.index"
-            if file.exists():
-                self._pools[pool] = made.load(file)
+        for number, pool in pools.items():
+            self._pools[pool] = made.load(folder / f"pool-{number}.index")
 
 
 def space_of(encoder: Encoder, engine: Engine) -> Space:
