@@ -153,7 +153,7 @@ class TestEveryEncoder:
         self, retriever: DemonstrationRetriever, rule: str
     ) -> None:
         retriever.add([Demo("copy", "gripping , gripping", "good")], task=FILM)
-        query = "gripping , gripping and dull"
+        query = "gripping , gripping dull"
         plain = ids(retriever.retrieve(query, task=FILM, k=2))
         diverse = ids(retriever.retrieve(query, task=FILM, k=2, diversify=rule))  # type: ignore[call-overload]
         assert plain == ["5", "copy"]
