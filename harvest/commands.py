@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from kg.records import Document
     from kg.store.protocol import GraphStore
 
-    #: Makes the harvester once the home folder of the graph is known; None for memory.
-    type Maker[H: Harvester] = Callable[[Path | None], AbstractContextManager[H]]
+    #: Makes the harvester once the graph is open; None for one that is not there.
+    type Maker[H: Harvester] = Callable[[GraphStore | None], AbstractContextManager[H]]
 
 __all__ = ["app", "evaluations_app"]
 
@@ -105,6 +105,9 @@ def harvest_command(
     chunk_tokens: options.ChunkTokens = None,
     answer_tokens: options.AnswerTokens = None,
     unknown_relations: options.UnknownRelations = None,
+    demos: options.Demos = None,
+    demos_from: options.DemosFrom = None,
+    demos_retriever: options.DemosRetriever = None,
 ) -> None:
     """Read documents and write the triples they state, with their evidence, into a graph.
 
@@ -134,13 +137,15 @@ def harvest_command(
             if spacy:
                 raise InputError("--spacy is for --with text: a language model needs no pipeline")
             settings = options.llm_settings(flags)
+            shown = options.Shown(demos, demos_from, demos_retriever)
 
-            def ask(home: Path | None) -> AbstractContextManager[LLMHarvester]:
+            def ask(store: GraphStore | None) -> AbstractContextManager[LLMHarvester]:
                 return options.llm_harvester(
                     settings,
-                    home=home,
+                    graph=store,
                     schema=relations,
                     unknown_relations=unknown_relations,
+                    shown=shown,
                     **common,
                 )
 
@@ -151,9 +156,17 @@ def harvest_command(
                     graph, paths, ask, root=root, keep_old=keep_old, limit=limit, as_json=as_json
                 )
         else:
-            options.refuse_llm_options({**flags, "unknown_relations": unknown_relations})
+            options.refuse_llm_options(
+                {
+                    **flags,
+                    "unknown_relations": unknown_relations,
+                    "demos": demos,
+                    "demos_from": demos_from,
+                    "demos_retriever": demos_retriever,
+                }
+            )
 
-            def read(_: Path | None) -> AbstractContextManager[Harvester]:
+            def read(_: GraphStore | None) -> AbstractContextManager[Harvester]:
                 return nullcontext(_text_harvester(relations, spacy=spacy, **common))
 
             if dry_run:
@@ -318,7 +331,7 @@ def _harvest(
         show_report(Report(run="", config="", failures=failures), as_json=as_json)
         return len(failures)
     try:
-        with closing(open_graph(graph)) as store, make(store.home) as harvester:
+        with closing(open_graph(graph)) as store, make(store) as harvester:
             status = getattr(harvester, "used", None)
             with progress_bar(limit, status=status) as show:
                 report = harvest_documents(
@@ -413,7 +426,7 @@ def _price(
     from harvest.llm.estimate import estimate
 
     failures: list[Failure] = []
-    with _existing(graph) as store, make(None if store is None else store.home) as harvester:
+    with _existing(graph) as store, make(store) as harvester:
         found = estimate(_read_all(paths, root=root, limit=limit, failures=failures), harvester)
     warn_of(failures)
     outcome = {"documents": found.documents, **_outcome(failures)}

@@ -7,6 +7,8 @@
 | `limits`, `budget`, `prices`, `tokens`, `secret` | pace, budget, cost, counting, the key |
 | `parsing`, `rows` | tolerant JSON, statements in it |
 | `prompt`, `chunking`, `locating`, `reading`, `scoring` | schema-constrained extraction |
+| `demonstrations` | solved examples from a graph, in front of a passage |
+| `constrained` | extraction with a local model, held to sentence and schema token by token |
 | `harvester` | all of it together, as a job calls it |
 | `verdicts`, `judge`, `commands` | the judge of entity resolution, and `sheaf resolve` |
 | `settings`, `options`, `estimate` | flags and environment, the command line, dry run |

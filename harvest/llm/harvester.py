@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, Literal, Self
 
 from harvest.errors import AnswerError, ContextTooLong, InputError
@@ -22,6 +23,7 @@ from harvest.llm.background import GRACE, BackgroundLoop
 from harvest.llm.chunking import halves, sentence_chunks, sentence_spans
 from harvest.llm.client import LanguageModel
 from harvest.llm.completion import Completion
+from harvest.llm.demonstrations import PARAMETER, Demonstrations
 from harvest.llm.prompt import Prompt
 from harvest.llm.reading import StatementReader
 from harvest.llm.rows import Rows, read_rows
@@ -59,6 +61,7 @@ class LLMHarvester:
         include_hedged: let hedged evidence support triples.
         unknown_relations: drop statements with a relation that the schema does not have, or keep
             the model's phrase (then the model is also told that it may use one).
+        demonstrations: solved examples that are put in front of every passage.
 
     Raises:
         InputError: a threshold or size that makes no sense, or a schema without relations.
@@ -73,6 +76,7 @@ class LLMHarvester:
         threshold: float = 0.0,
         include_hedged: bool = False,
         unknown_relations: Literal["drop", "keep"] = "drop",
+        demonstrations: Demonstrations | None = None,
     ) -> None:
         if schema is None:
             from harvest.extraction.harvester import shipped_schema
@@ -87,14 +91,16 @@ class LLMHarvester:
         self.prompt = Prompt(schema, open_relations=unknown_relations == "keep")
         if not self.prompt.relations:
             raise InputError("the schema has no relation with a head and a tail: add one")
+        self.demonstrations = demonstrations
         self.chunk_tokens = chunk_tokens
+        shown = {} if demonstrations is None else {PARAMETER: demonstrations.k}
         #: What the model said and was left out, in the order in which chunks were read.
         self.dropped: list[Dropped] = []
         self.config = Config(
             harvester="llm",
             version=VERSION,
             model=model.name,
-            prompt=self.prompt.hash,
+            prompt=self._prompt_hash,
             parameters={
                 **schema.parameters(),
                 **model.parameters,
@@ -102,6 +108,7 @@ class LLMHarvester:
                 "threshold": threshold,
                 "include_hedged": include_hedged,
                 "unknown_relations": unknown_relations,
+                **shown,
             },
         )
         self._reader = StatementReader(
@@ -167,7 +174,18 @@ class LLMHarvester:
 
     def messages(self, document: Document, span: Span) -> list[dict[str, str]]:
         """Return what the model is asked about a part of a document."""
-        return self.prompt.messages(document.text[slice(*span)], title=document.title)
+        passage = document.text[slice(*span)]
+        task, question = self.prompt.messages(passage, title=document.title)
+        shown = [] if self.demonstrations is None else self.demonstrations.turns(passage)
+        return [task, *shown, question]
+
+    @property
+    def _prompt_hash(self) -> str:
+        """Hash of all that is asked except the passage, and of all that may be shown."""
+        if self.demonstrations is None:
+            return self.prompt.hash
+        both = self.prompt.hash + self.demonstrations.hash
+        return blake2b(both.encode(), digest_size=16).hexdigest()
 
     def is_stored(self, messages: Sequence[Mapping[str, str]]) -> bool:
         """Say whether the answer to a question is stored already."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -12,9 +13,11 @@ import typer
 from harvest.errors import InputError
 
 if TYPE_CHECKING:
+    from harvest.llm.demonstrations import Demonstrations
     from harvest.llm.harvester import LLMHarvester
     from harvest.llm.settings import Settings
     from kg.schema import Schema
+    from kg.store.protocol import GraphStore
 
 __all__ = [
     "AnswerTokens",
@@ -22,9 +25,13 @@ __all__ = [
     "BudgetText",
     "ChunkTokens",
     "Concurrency",
+    "Demos",
+    "DemosFrom",
+    "DemosRetriever",
     "Model",
     "PriceText",
     "RequestsPerMinute",
+    "Shown",
     "Timeout",
     "TokensPerMinute",
     "UnknownRelations",
@@ -89,6 +96,30 @@ UnknownRelations = Annotated[
     ),
 ]
 
+Demos = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Show N sentences of the graph with their statements before each passage.",
+        rich_help_panel=_PANEL,
+    ),
+]
+DemosFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="GRAPH", help="With --demos: take them from this graph.", rich_help_panel=_PANEL
+    ),
+]
+DemosRetriever = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FOLDER",
+        help="With --demos: bm25 (default), tfidf, minilm or a trained encoder's folder.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
 
 def refuse_llm_options(flags: Mapping[str, Any], *, needs: str = "--with llm") -> None:
     """Refuse options of the language model where none is asked.
@@ -117,22 +148,77 @@ def llm_settings(flags: Mapping[str, Any]) -> Settings:
     return Settings.resolve(flags, dotenv=Path(".env"))
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which demonstrations a command line asks for."""
+
+    #: How many; None for none.
+    demos: int | None = None
+    demos_from: str | None = None
+    demos_retriever: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse options that say how to choose what is not asked for.
+
+        Raises:
+            InputError: one of them without `--demos`.
+        """
+        if self.demos is None:
+            refuse_llm_options(
+                {"demos_from": self.demos_from, "demos_retriever": self.demos_retriever},
+                needs="--demos N",
+            )
+
+    def read(self, graph: GraphStore | None, schema: Schema | None) -> Demonstrations | None:
+        """Return the demonstrations; they are read now, and the graph not any more afterwards.
+
+        Raises:
+            InputError: there is nothing to show.
+            NotFound: there is no graph of the name `demos_from`.
+        """
+        if self.demos is None:
+            return None
+        from harvest.extraction.harvester import shipped_schema
+        from harvest.llm.demonstrations import Demonstrations
+        from kg.store.open import open_graph
+
+        other = self.demos_from and open_graph(self.demos_from, create=False)
+        source = other or graph
+        if source is None:
+            raise InputError(
+                "the graph is not there yet, so it has nothing to show: name another one with "
+                "--demos-from, or leave out --demos"
+            )
+        try:
+            return Demonstrations.of(
+                source,
+                schema or shipped_schema(),
+                k=self.demos,
+                retriever=self.demos_retriever or "bm25",
+            )
+        finally:
+            if other:
+                other.close()
+
+
 @contextmanager
 def llm_harvester(
     settings: Settings,
     *,
-    home: Path | None,
+    graph: GraphStore | None,
     schema: Schema | None,
     threshold: float | None,
     include_hedged: bool,
     unknown_relations: Literal["drop", "keep"] | None,
+    shown: Shown,
 ) -> Iterator[LLMHarvester]:
     """Give the harvester of a command line; answers are kept in the graph's home folder."""
     from harvest.llm.harvester import LLMHarvester
     from harvest.responses import ResponseCache
 
+    demonstrations = shown.read(graph, schema)
     with (
-        closing(ResponseCache.beside(home)) as cache,
+        closing(ResponseCache.beside(None if graph is None else graph.home)) as cache,
         LLMHarvester(
             settings.open(cache),
             schema,
@@ -140,6 +226,7 @@ def llm_harvester(
             threshold=threshold or 0.0,
             include_hedged=include_hedged,
             unknown_relations=unknown_relations or "drop",
+            demonstrations=demonstrations,
         ) as harvester,
     ):
         yield harvester

@@ -18,7 +18,7 @@ the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
     from retrieval.demonstrations.spaces import Encoder
 
-__all__ = ["GraphPool"]
+__all__ = ["GraphPool", "encoder_name"]
 
 TASK: Final = Task("graph", "Statements of the sentence:")
 #: Below the home folder of a graph; one folder for each encoder.
@@ -50,6 +50,7 @@ class GraphPool:
         graph: any store; it must stay open while `refresh` or `retrieve` is called.
         encoder: as in `DemonstrationRetriever`.
         without: ids of configs whose evidence gives no demonstrations.
+        keep: what a sentence shall show of its statements; None leaves the sentence out.
         follow: look for changes of the graph at every call; otherwise only `refresh` does.
 
     >>> import kg
@@ -64,19 +65,22 @@ class GraphPool:
         encoder: Encoder = "bm25",
         *,
         without: Collection[str] = (),
+        keep: Callable[[SourceSentence], SourceSentence | None] | None = None,
         follow: bool = True,
     ) -> None:
         self.graph = graph
         self.follow = follow
         self._without = tuple(without)
+        self._keep = keep
         self._sentences: dict[str, SourceSentence] = {}
         self._keys: dict[str, str] = {}
         self._seen: int | None = None
         #: Where vectors are kept; words are counted anew faster than they are read.
         self._kept: Path | None = None
-        named = isinstance(encoder, (str, Path)) and encoder not in ("bm25", "tfidf")
-        if graph.home is not None and named and not without:
-            self._kept = graph.home / FOLDER / _name(str(encoder))
+        whole = not without and keep is None
+        dense = isinstance(encoder, (str, Path)) and encoder not in ("bm25", "tfidf")
+        if graph.home is not None and whole and dense:
+            self._kept = graph.home / FOLDER / encoder_name(encoder)
         self.retriever = self._stored() or DemonstrationRetriever(encoder)
         self.refresh()
 
@@ -108,7 +112,10 @@ class GraphPool:
             return 0
         self._sentences, self._keys = {}, {}
         taken: set[str] = set()
-        for sentence in source_sentences(self.graph, without=self._without):
+        for found in source_sentences(self.graph, without=self._without):
+            sentence = found if self._keep is None else self._keep(found)
+            if sentence is None:
+                continue
             key = text_key(sentence.text)
             # What many documents say in the same words is one demonstration.
             if key and key not in taken:
@@ -199,11 +206,13 @@ class GraphPool:
             ) from error
 
 
-def _name(encoder: str) -> str:
-    """Return the name of an encoder's folder: of a trained one with a hash of its files."""
+def encoder_name(encoder: object) -> str:
+    """Return a name for an encoder: its own, or that of its folder with a hash of the files."""
+    if not isinstance(encoder, (str, Path)):
+        return f"{type(encoder).__module__}.{type(encoder).__qualname__}"
     folder = Path(encoder)
     if not folder.is_dir():
-        return encoder
+        return str(encoder)
     digest = blake2b(digest_size=8)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(str(file.relative_to(folder)).encode())

@@ -204,14 +204,11 @@ def _said(
     row: _Row, whole: _Row, triple: Triple, ends: Mapping[str, Entity | Literal]
 ) -> tuple[int, StatedTriple] | None:
     """Return where a statement begins and what it says; None if an end is not named."""
-    spans = (row.head_start, row.head_end), (row.tail_start, row.tail_end)
-    surfaces = [
-        "" if start is None or end is None else whole.quote[start - whole.start : end - whole.start]
-        for start, end in spans
-    ]
+    first = _surface(whole, row.head_start, row.head_end), row.head_start
+    second = _surface(whole, row.tail_start, row.tail_end), row.tail_start
     head, tail = ends[triple.head], ends[triple.tail]
     # The relation map may have turned the ends of the statement round ("employed").
-    for one, other, begins in ((*surfaces, spans[0][0]), (*reversed(surfaces), spans[1][0])):
+    for (one, begins), (other, _) in ((first, second), (second, first)):
         if _names(head, one) and _names(tail, other):
             statement = StatedTriple(
                 triple.id,
@@ -224,6 +221,12 @@ def _said(
             )
             return begins or 0, statement
     return None
+
+
+def _surface(whole: _Row, start: int | None, end: int | None) -> str:
+    return (
+        "" if start is None or end is None else whole.quote[start - whole.start : end - whole.start]
+    )
 
 
 def _names(end: Entity | Literal, surface: str) -> bool:

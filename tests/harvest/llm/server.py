@@ -79,7 +79,9 @@ def statements(passage: str) -> list[dict[str, Any]]:
 
 
 def passage_of(request: Mapping[str, Any]) -> str:
-    user = next(m["content"] for m in request["messages"] if m["role"] == "user")
+    # Examples come before the passage. A question that is asked again ends with a complaint.
+    users = [m["content"] for m in request["messages"] if m["role"] == "user"]
+    user = next((text for text in reversed(users) if "Passage:\n" in text), "")
     return user.partition("Passage:\n")[2]
 
 
