@@ -24,7 +24,7 @@ def _evaluations() -> None:
 @evaluations_app.command("explanation-roles")
 @report_errors
 def explanation_roles(
-    task: Annotated[
+    data: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
@@ -32,9 +32,9 @@ def explanation_roles(
         ),
     ] = None,
     features: Annotated[
-        Literal["tfidf", "minilm"], typer.Option(help="With --task: what texts are compared by.")
+        Literal["tfidf", "minilm"], typer.Option(help="With --data: what texts are compared by.")
     ] = "tfidf",
-    k: Annotated[int, typer.Option(min=1, help="With --task: explanations per item.")] = 5,
+    k: Annotated[int, typer.Option(min=1, help="With --data: explanations per item.")] = 5,
     kind: Annotated[
         Literal["missing", "evidential", "recomposable"],
         typer.Option(help="What explanations are in the diagnostic."),
@@ -53,8 +53,8 @@ def explanation_roles(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether retrieved explanations help: on a task with a known answer, or on one's own."""
-    if task is not None:
-        _own_task(task, features=features, k=k, seed=seed, json=json)
+    if data is not None:
+        _own_task(data, features=features, k=k, seed=seed, json=json)
         return
     from rich.console import Console
     from rich.progress import Progress as Bar

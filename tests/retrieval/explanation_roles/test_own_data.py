@@ -145,7 +145,7 @@ def test_the_ridge_model_equals_the_normal_equations() -> None:
 
 def test_the_command_reads_natural_instructions(tmp_path: Path) -> None:
     made(told=True).to_ni(tmp_path / "codes.json")
-    command = ["eval", "explanation-roles", "--task", str(tmp_path / "codes.json"), "--k", "1"]
+    command = ["eval", "explanation-roles", "--data", str(tmp_path / "codes.json"), "--k", "1"]
     done = CliRunner().invoke(sheaf.app, [*command, "--json"])
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout.splitlines()[-1])
