@@ -84,6 +84,9 @@ class Statistics:
         holding[: len(other.holding)] += other.holding
         return Statistics(self.texts + other.texts, self.length + other.length, holding)
 
+    def __sub__(self, other: Statistics) -> Statistics:
+        return self + Statistics(-other.texts, -other.length, -other.holding)
+
     def idf(self, terms: IntArray, weighting: Weighting) -> FloatArray:
         """Return the inverse document frequencies of words [n]."""
         held = np.zeros(len(terms))
@@ -94,44 +97,64 @@ class Statistics:
         return 1 + np.log((1 + self.texts) / (1 + held))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Segment:
-    """Texts that were indexed together; postings are sorted by word, then by text."""
+    """Texts that were indexed together, by word (to search) and by text (to remove)."""
 
     keys: IntArray  # [texts], ascending
-    lengths: FloatArray  # [texts] words
+    lengths: Vectors  # [texts] words
     alive: NDArray[np.bool_]  # [texts]
     terms: IntArray  # [distinct words], ascending
     starts: IntArray  # [distinct words + 1]: where the postings of each begin
-    rows: IntArray  # [postings] which text
-    counts: FloatArray  # [postings] how often
-    #: Lengths of the TF-IDF vectors, and the statistics that they were computed with.
-    norms: tuple[Statistics, FloatArray] | None = field(default=None)
+    rows: NDArray[np.int32]  # [postings] which text, by word
+    counts: Vectors  # [postings] how often, by word
+    text_starts: IntArray  # [texts + 1]: where the words of each begin
+    text_terms: NDArray[np.int32]  # [postings] which word, by text
+    text_counts: Vectors  # [postings] how often, by text
+    #: [postings] (1 + ln f)², by text; computed when TF-IDF first needs it.
+    squares: Vectors | None = field(default=None)
+    #: What the lengths of texts do to their scores, and the statistics that it was computed with.
+    base: tuple[Statistics, Vectors] | None = field(default=None)
 
     @classmethod
     def of(
         cls,
         keys: IntArray,
-        lengths: FloatArray,
-        terms: IntArray,
-        rows: IntArray,
-        counts: FloatArray,
+        lengths: Vectors,
+        terms: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        counts: Vectors,
     ) -> _Segment:
-        order = np.lexsort((rows, terms))
-        distinct, starts = np.unique(terms[order], return_index=True)
+        """Return a segment of postings (word, text, count) that come ordered by text."""
+        by_word = np.argsort(terms, kind="stable")
+        distinct, starts = np.unique(terms[by_word], return_index=True)
         return cls(
             keys,
             lengths,
             np.ones(len(keys), bool),
-            distinct,
-            np.append(starts, len(order)).astype(np.int64),
-            rows[order],
-            counts[order],
+            distinct.astype(np.int64),
+            np.append(starts, len(rows)).astype(np.int64),
+            rows[by_word],
+            counts[by_word],
+            np.searchsorted(rows, np.arange(len(keys) + 1)).astype(np.int64),
+            terms,
+            counts,
         )
 
-    def posted(self) -> tuple[IntArray, IntArray, FloatArray]:
-        """Return (word, text, count) of all postings [n]."""
-        return np.repeat(self.terms, np.diff(self.starts)), self.rows, self.counts
+    def statistics(self, places: IntArray | None = None) -> Statistics:
+        """Return the counts over some texts [n], or over all."""
+        if places is None:
+            return Statistics(
+                len(self.keys),
+                int(self.lengths.sum()),
+                np.bincount(self.text_terms).astype(np.int64),
+            )
+        _, held = expand_ranges(self.text_starts[places], self.text_starts[places + 1])
+        return Statistics(
+            len(places),
+            int(self.lengths[places].sum()),
+            np.bincount(self.text_terms[held]).astype(np.int64),
+        )
 
 
 class LexicalIndex:
@@ -161,6 +184,7 @@ class LexicalIndex:
         self.vocabulary = Vocabulary() if vocabulary is None else vocabulary
         self._segments: list[_Segment] = []
         self._statistics = Statistics(0, 0, np.zeros(0, np.int64))
+        self._keys: IntArray | None = None
 
     def __len__(self) -> int:
         return self._statistics.texts
@@ -187,40 +211,45 @@ class LexicalIndex:
         terms, rows, counts, lengths = [], [], [], []
         for row, text in enumerate(texts):
             found = words(text)
-            lengths.append(float(len(found)))
+            lengths.append(len(found))
             for word, count in Counter(found).items():
                 terms.append(self.vocabulary[word])
                 rows.append(row)
-                counts.append(float(count))
+                counts.append(count)
         segment = _Segment.of(
             numbers,
-            np.array(lengths),
-            np.array(terms, np.int64),
-            np.array(rows, np.int64),
-            np.array(counts),
+            np.array(lengths, np.float32),
+            np.array(terms, np.int32),
+            np.array(rows, np.int32),
+            np.array(counts, np.float32),
         )
-        self._statistics += _statistics_of(segment, np.ones(len(numbers), bool))
+        self._statistics += segment.statistics()
         self._segments.append(segment)
         while len(self._segments) > 1 and (
             len(self._segments[-2].keys) < 2 * len(self._segments[-1].keys)
         ):
             younger = self._segments.pop()
             self._segments.append(_merged([self._segments.pop(), younger]))
+        self._keys = None
 
     def remove(self, keys: Iterable[int]) -> int:
         """Remove texts and return how many were there."""
         wanted = np.unique(np.fromiter(keys, np.int64))
         gone = 0
         for place, segment in enumerate(self._segments):
-            hit = np.isin(segment.keys, wanted) & segment.alive
-            if not hit.any():
+            rows = np.searchsorted(segment.keys, wanted)
+            inside = rows < len(segment.keys)
+            inside[inside] = segment.keys[rows[inside]] == wanted[inside]
+            rows = rows[inside]
+            rows = rows[segment.alive[rows]]
+            if not len(rows):
                 continue
-            gone += int(hit.sum())
-            less = _statistics_of(segment, hit)
-            self._statistics += Statistics(-less.texts, -less.length, -less.holding)
-            segment.alive &= ~hit
-            if 2 * segment.alive.sum() < len(segment.keys):
+            gone += len(rows)
+            self._statistics -= segment.statistics(rows)
+            segment.alive[rows] = False
+            if 2 * np.count_nonzero(segment.alive) < len(segment.keys):
                 self._segments[place] = _merged([segment])
+                self._keys = None
         self._segments = [segment for segment in self._segments if len(segment.keys)]
         return gone
 
@@ -249,99 +278,114 @@ class LexicalIndex:
             raise QueryShapeError(f"k is {k}; ask for 1 answer or more")
         if not len(self):
             return [(np.empty(0, np.int64), np.empty(0)) for _ in queries]
-        keys = np.concatenate([segment.keys for segment in self._segments])
-        usable = np.concatenate([segment.alive for segment in self._segments])
+        if self._keys is None:
+            self._keys = np.concatenate([segment.keys for segment in self._segments])
+        among = None
         if allowed is not None:
-            usable &= np.isin(keys, np.fromiter(allowed, np.int64))
-        among = np.flatnonzero(usable)
-        statistics = statistics or self._statistics
-        bases = [self._base(segment, statistics) for segment in self._segments]
+            usable = np.isin(self._keys, np.fromiter(allowed, np.int64))
+            among = np.flatnonzero(usable & self._alive())
         answer = []
         for query in queries:
-            scores = self._scores(query, statistics, bases)[among]
-            top = best(scores, k)
-            answer.append((keys[among[top]], scores[top]))
+            scores = self._scores(query, statistics or self._statistics)
+            if among is not None:
+                top = among[best(scores[among], k)]
+            else:
+                top = best(scores, min(k, len(self)))
+            answer.append((self._keys[top], scores[top].astype(np.float64)))
         return answer
 
     def scores(self, queries: Sequence[str]) -> Vectors:
         """Return the scores of all texts in order of key, [queries, texts]."""
-        alive = [segment.alive for segment in self._segments]
         table = np.zeros((len(queries), len(self)), np.float32)
         if len(self):
-            among = np.concatenate(alive)
-            bases = [self._base(segment, self._statistics) for segment in self._segments]
+            alive = self._alive()
             for row, query in enumerate(queries):
-                table[row] = self._scores(query, self._statistics, bases)[among]
+                table[row] = self._scores(query, self._statistics)[alive]
         return table
 
-    def _base(self, segment: _Segment, statistics: Statistics) -> FloatArray:
-        """Return what each text's length does to its score [texts]."""
-        if self.weighting == "bm25":
-            mean = statistics.length / statistics.texts or 1.0
-            return K1 * (1 - B + B * segment.lengths / mean)
-        if segment.norms is None or segment.norms[0] is not statistics:
-            terms, rows, counts = segment.posted()
-            squares = ((1 + np.log(counts)) * statistics.idf(terms, "tfidf")) ** 2
-            norms = np.sqrt(np.bincount(rows, squares, minlength=len(segment.keys)))
-            segment.norms = (statistics, np.where(norms > 0, norms, 1.0))
-        return segment.norms[1]
+    def _alive(self) -> NDArray[np.bool_]:
+        return np.concatenate([segment.alive for segment in self._segments])
 
-    def _scores(
-        self, query: str, statistics: Statistics, bases: Sequence[FloatArray]
-    ) -> FloatArray:
-        """Return the scores of all texts, removed ones included, in single precision.
+    def _base(self, segment: _Segment, statistics: Statistics) -> Vectors:
+        """Return what each text's length does to its score [texts]."""
+        if segment.base is None or segment.base[0] is not statistics:
+            if self.weighting == "bm25":
+                mean = statistics.length / statistics.texts or 1.0
+                base = K1 * (1 - B + B * segment.lengths / mean)
+            else:
+                idf = statistics.idf(np.arange(len(self.vocabulary)), "tfidf") ** 2
+                if segment.squares is None:
+                    segment.squares = (1 + np.log(segment.text_counts)) ** 2
+                squares = segment.squares * idf[segment.text_terms]
+                # An empty text would be given its neighbour's first word.
+                base = np.ones(len(segment.keys))
+                full = np.flatnonzero(segment.lengths)
+                if len(full):
+                    base[full] = np.sqrt(np.add.reduceat(squares, segment.text_starts[full]))
+            segment.base = (statistics, base.astype(np.float32))
+        return segment.base[1]
+
+    def _scores(self, query: str, statistics: Statistics) -> Vectors:
+        """Return the scores of all texts, −∞ of removed ones, in single precision.
 
         Words are summed in their own order and scores rounded to single precision, so that texts
         that tie by the formula tie whatever the history of the index is.
         """
-        asked = Counter(words(query))
-        known = sorted(word for word in asked if word in self.vocabulary)
-        terms = np.array([self.vocabulary[word] for word in known], np.int64)
-        weights = statistics.idf(terms, self.weighting)
-        if self.weighting == "tfidf":
-            # Words that no text holds count in the query's length, too.
-            strange = len(asked) - len(known)
-            unseen = float(statistics.idf(np.array([len(self.vocabulary)]), "tfidf")[0])
-            own = (1 + np.log([asked[word] for word in known])) * weights if known else weights
-            rare = [1 + np.log(asked[word]) for word in asked if word not in self.vocabulary]
-            length = np.sqrt((own**2).sum() + ((np.array(rare) * unseen) ** 2).sum())
-            weights = weights * own / (length if known or strange else 1.0)
+        terms, weights = self._weighted(query, statistics)
         parts = []
-        for segment, base in zip(self._segments, bases, strict=True):
+        for segment in self._segments:
             at = np.searchsorted(segment.terms, terms)
             here = at < len(segment.terms)
             here[here] = segment.terms[at[here]] == terms[here]
             which, places = expand_ranges(segment.starts[at[here]], segment.starts[at[here] + 1])
             rows, counts = segment.rows[places], segment.counts[places]
+            base = self._base(segment, statistics)[rows]
             if self.weighting == "bm25":
-                values = counts * (K1 + 1) / (counts + base[rows])
+                values = counts * np.float32(K1 + 1) / (counts + base)
             else:
-                values = (1 + np.log(counts)) / base[rows]
-            parts.append(
-                np.bincount(rows, weights[here][which] * values, minlength=len(segment.keys))
-            )
-        return np.concatenate(parts).astype(np.float32).astype(np.float64)
+                values = (1 + np.log(counts)) / base
+            summed = np.bincount(rows, weights[here][which] * values, minlength=len(segment.keys))
+            found = summed.astype(np.float32)
+            if not segment.alive.all():
+                found[~segment.alive] = -np.inf
+            parts.append(found)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-
-def _statistics_of(segment: _Segment, chosen: NDArray[np.bool_]) -> Statistics:
-    terms, rows, _ = segment.posted()
-    return Statistics(
-        int(chosen.sum()),
-        int(segment.lengths[chosen].sum()),
-        np.bincount(terms[chosen[rows]], minlength=0).astype(np.int64),
-    )
+    def _weighted(self, query: str, statistics: Statistics) -> tuple[IntArray, FloatArray]:
+        """Return the known words of a query, in alphabetic order, and their weights."""
+        asked = Counter(words(query))
+        known = sorted(word for word in asked if word in self.vocabulary)
+        terms = np.array([self.vocabulary[word] for word in known], np.int64)
+        weights = statistics.idf(terms, self.weighting)
+        if self.weighting == "bm25" or not asked:
+            return terms, weights
+        own = (1 + np.log(np.array([asked[word] for word in known], float))) * weights
+        # Words that no text holds count in the length of the query, too.
+        strange = [count for word, count in asked.items() if word not in self.vocabulary]
+        unseen = statistics.idf(np.array([len(self.vocabulary)]), "tfidf")
+        rest = (1 + np.log(np.array(strange, float))) * unseen
+        return terms, weights * own / np.sqrt((own**2).sum() + (rest**2).sum())
 
 
 def _merged(segments: Sequence[_Segment]) -> _Segment:
     """Return one segment of the texts that are left in several, in their order."""
-    keys, lengths, postings, first = [], [], [], 0
+    keys, lengths, terms, rows, counts = [], [], [], [], []
+    first = 0
     for segment in segments:
-        place = np.cumsum(segment.alive) - 1 + first
-        terms, rows, counts = segment.posted()
-        kept = segment.alive[rows]
-        postings.append((terms[kept], place[rows[kept]], counts[kept]))
+        left = int(np.count_nonzero(segment.alive))
+        place = (np.cumsum(segment.alive) - 1 + first).astype(np.int32)
+        own = np.repeat(np.arange(len(segment.keys)), np.diff(segment.text_starts))
+        kept = segment.alive[own]
+        terms.append(segment.text_terms[kept])
+        rows.append(place[own[kept]])
+        counts.append(segment.text_counts[kept])
         keys.append(segment.keys[segment.alive])
         lengths.append(segment.lengths[segment.alive])
-        first += int(segment.alive.sum())
-    terms, rows, counts = (np.concatenate(column) for column in zip(*postings, strict=True))
-    return _Segment.of(np.concatenate(keys), np.concatenate(lengths), terms, rows, counts)
+        first += left
+    return _Segment.of(
+        np.concatenate(keys),
+        np.concatenate(lengths),
+        np.concatenate(terms),
+        np.concatenate(rows),
+        np.concatenate(counts),
+    )

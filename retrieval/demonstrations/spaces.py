@@ -53,9 +53,13 @@ __all__ = [
     "space_of",
 ]
 
+#: Vectors of a pool up to which FAISS searches all of them: 40 ms a query at 384 dimensions.
+EXACT: Final = 250_000
+#: Removed vectors that are still held, at most.
+GONE: Final = 64
 #: Encoders that have a name.
 NAMES: Final = ("bm25", "tfidf", "minilm")
-#: "faiss": exact up to 100,000 vectors and approximate above; "numpy": always exact, without FAISS;
+#: "faiss": exact up to 250,000 vectors and approximate above; "numpy": always exact, without FAISS;
 #: "auto": FAISS where it is installed.
 type Engine = Literal["auto", "faiss", "numpy"]
 #: Texts → vectors [n, dim].
@@ -208,6 +212,7 @@ class DenseSpace:
         self.cosine = similarity == "cosine"
         self._encode_query, self._encode_demo = encode_query, encode_demo
         self._pools: dict[str, VectorIndex | MatrixIndex] = {}
+        self._gone: dict[str, set[int]] = {}
 
     def encoded_demos(self, demos: Sequence[Demo], instruction: str) -> Vectors:
         """Return the vectors of instruction, input and output [n, dim]."""
@@ -222,13 +227,24 @@ class DenseSpace:
         """Add demonstrations of one pool under keys above all that were there."""
         vectors = np.asarray(encoded, np.float32)
         if pool not in self._pools:
-            made = VectorIndex if self.engine == "faiss" else MatrixIndex
-            self._pools[pool] = made(dim=vectors.shape[1], similarity=self.similarity)
+            dim = vectors.shape[1]
+            self._pools[pool] = (
+                VectorIndex(dim=dim, similarity=self.similarity, flat_limit=EXACT)
+                if self.engine == "faiss"
+                else MatrixIndex(dim=dim, similarity=self.similarity)
+            )
+            self._gone[pool] = set()
         self._pools[pool].add([_id(key) for key in keys], vectors)
 
     def remove(self, pool: str, keys: Collection[int]) -> None:
-        """Remove keys of one pool."""
-        self._pools[pool].remove(_id(key) for key in keys)
+        """Remove keys of one pool.
+
+        A few are only left out of answers: taking one vector from the middle of a matrix moves all
+        that follow it, so that is done for many at once.
+        """
+        self._gone[pool] |= set(keys)
+        if len(self._gone[pool]) > GONE:
+            self._settle(pool)
 
     def search(
         self,
@@ -240,11 +256,14 @@ class DenseSpace:
     ) -> list[Found]:
         """Return for each query the best `k` of the pools."""
         vectors = np.asarray(queries, np.float32)
+        gone: set[int] = set().union(*(self._gone[pool] for pool in pools))
         among = None if allowed is None else [_id(key) for key in allowed]
         answers = [
             [
-                ([int(id) for id, _ in row], [score for _, score in row])
-                for row in self._pools[pool].search_many(vectors, k=k, allowed=among)
+                _kept([(int(id), score) for id, score in row], gone, k)
+                for row in self._pools[pool].search_many(
+                    vectors, k=k + len(self._gone[pool]), allowed=among
+                )
             ]
             for pool in pools
         ]
@@ -278,6 +297,7 @@ class DenseSpace:
     def save(self, folder: Path, pools: Mapping[int, str]) -> None:
         """Write the vectors of pools, each into the file of its number."""
         for number, pool in pools.items():
+            self._settle(pool)
             self._pools[pool].save(folder / f"pool-{number}.index")
 
     def load(self, folder: Path, pools: Mapping[int, str]) -> None:
@@ -289,6 +309,11 @@ class DenseSpace:
         made = VectorIndex if self.engine == "faiss" else MatrixIndex
         for number, pool in pools.items():
             self._pools[pool] = made.load(folder / f"pool-{number}.index")
+            self._gone[pool] = set()
+
+    def _settle(self, pool: str) -> None:
+        self._pools[pool].remove(_id(key) for key in self._gone[pool])
+        self._gone[pool] = set()
 
 
 def space_of(encoder: Encoder, engine: Engine) -> Space:
@@ -332,6 +357,11 @@ def space_of(encoder: Encoder, engine: Engine) -> Space:
     raise QueryShapeError(
         f"{encoder!r} is no encoder; give a name, a folder, a SentenceTransformer or a function"
     )
+
+
+def _kept(pairs: Sequence[tuple[int, float]], gone: Collection[int], k: int) -> Found:
+    left = [pair for pair in pairs if pair[0] not in gone][:k]
+    return [key for key, _ in left], [score for _, score in left]
 
 
 def _joined(instruction: str, text: str) -> str:
