@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -146,7 +147,7 @@ def _retriever(name: str, model: Path | None) -> DemonstrationRetriever:
 
 def _judge() -> Judge:
     from retrieval.causal_lm import CausalLM
+    from retrieval.demonstrations.lm_evaluation import task_scorer
     from retrieval.demonstrations.lm_judge import lm_judge
-    from retrieval.demonstrations.scorer import LMScorer
 
-    return lm_judge(LMScorer(CausalLM.load()))
+    return lm_judge(partial(task_scorer, CausalLM.load()))

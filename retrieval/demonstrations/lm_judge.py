@@ -6,15 +6,16 @@ of the same demonstrations: a model that stays below has copied labels and added
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from retrieval.demonstrations.datasets import TaskData
+from retrieval.demonstrations.lm_evaluation import answers
 from retrieval.demonstrations.measures import interval, vote_is_right
 from retrieval.demonstrations.task import Demo
-from retrieval.demonstrations.template import Order, arranged
+from retrieval.demonstrations.template import Order
 
 if TYPE_CHECKING:
     from retrieval.demonstrations.evaluation import Judge
@@ -23,21 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["lm_judge"]
 
 
-def lm_judge(scorer: LMScorer, *, order: Order = "ascending") -> Judge:
+def lm_judge(scorer_of: Callable[[str], LMScorer], *, order: Order = "ascending") -> Judge:
     """Return a judge that adds `lm_accuracy`, its interval, and where it is right against the vote.
 
     Args:
-        scorer: the language model and its template.
+        scorer_of: name of a task → the language model with that task's template.
         order: of demonstrations in the prompt; "ascending" puts the best next to the query.
     """
 
     def judge(data: TaskData, hits: Sequence[Sequence[Demo]]) -> Mapping[str, Any]:
-        prompts = [
-            (query.input, arranged(found, order))
-            for query, found in zip(data.test, hits, strict=True)
-        ]
-        means = scorer.label_log_probs(prompts, data.task.labels)
-        said = [data.task.labels[at] for at in np.argmax(means, axis=1).tolist()]
+        said = answers(scorer_of(data.task.name), data, hits, order=order)
         right = np.array(
             [query.accepts(answer) for query, answer in zip(data.test, said, strict=True)]
         )

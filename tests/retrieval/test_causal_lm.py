@@ -7,8 +7,16 @@ import pytest
 import torch
 
 from retrieval.causal_lm import CausalLM
+from retrieval.demonstrations.scorer import LMScorer
+from retrieval.demonstrations.task import Demo
+from retrieval.demonstrations.template import PromptTemplate
 from retrieval.errors import ModelFileError
-from tests.retrieval.demonstrations.toy_lm import tokenizer, toy_lm, toy_model
+from tests.retrieval.demonstrations.toy_lm import (
+    naive_mean_log_prob,
+    tokenizer,
+    toy_lm,
+    toy_model,
+)
 
 
 def test_a_folder_is_read_silently_and_known_again(
@@ -75,3 +83,30 @@ def test_a_model_that_ignores_its_mask_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(type(model.base_model), "forward", forward)
     with pytest.raises(ModelFileError, match="cannot be scored"):
         CausalLM(model, tokenizer())
+
+
+def test_the_installed_model_writes_and_scores(capfd: pytest.CaptureFixture[str]) -> None:
+    lm = CausalLM.load()
+    assert capfd.readouterr() == ("", "")
+    scorer = LMScorer(lm, PromptTemplate("{input} {output}.\n", "{input}", " {output}"))
+    shown = [
+        Demo("1", "The capital of Italy is", "Rome"),
+        Demo("2", "The capital of Spain is", "Madrid"),
+    ]
+    prompts = [
+        ("The capital of France is", shown),
+        ("The capital of Japan is", shown),
+        ("The capital of Japan is", shown[:1]),
+    ]
+    labels = ["Paris", "Tokyo", "Rome", "Mexico City", "Mexico"]
+    found = scorer.label_log_probs(prompts, labels)
+    assert found.argmax(1).tolist() == [0, 1, 1]
+    slow = [
+        [
+            naive_mean_log_prob(lm, scorer.prompt_ids(*prompt), scorer.answer_ids(label))
+            for label in labels
+        ]
+        for prompt in prompts
+    ]
+    assert abs(found - slow).max() < 1e-4  # thirty layers in float32; 1e-5 of values up to 10
+    assert scorer.generate(prompts[:2], max_tokens=8, stop=".") == [" Paris", " Tokyo"]

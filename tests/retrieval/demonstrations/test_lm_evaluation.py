@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.demonstrations.datasets import TaskData
+from retrieval.demonstrations.feedback import read_scored
+from retrieval.demonstrations.lm_evaluation import (
+    answers,
+    claim,
+    drawn_candidates,
+    drawn_queries,
+    feedback,
+    task_scorer,
+)
+from retrieval.demonstrations.lm_judge import lm_judge
+from retrieval.demonstrations.scorer import LMScorer, Pair
+from retrieval.demonstrations.task import Demo, Task
+from tests.retrieval.demonstrations.toy_lm import toy_lm
+
+LABELS = ("terrible", "great")
+POOL = [
+    Demo(str(at), f"a {'gripping' if at % 3 else 'dull'} film part {at}", LABELS[at % 2])
+    for at in range(24)
+]
+TASK = Task("toy", "Sentiment:", POOL, labels=LABELS)
+TEST = tuple(Demo(f"t{at}", f"a film {at}", LABELS[at % 2]) for at in range(6))
+
+
+def test_small_samples_begin_large_ones() -> None:
+    few, many = drawn_queries(POOL, 3, seed=1), drawn_queries(POOL, 9, seed=1)
+    assert many[:3] == few
+    assert len({demo.id for demo in many}) == 9
+    assert drawn_queries(POOL, 9, seed=2) != many
+
+
+def test_candidates_are_never_the_query_and_stand_in_the_order_of_bm25() -> None:
+    queries = drawn_queries(POOL, 5, seed=0)
+    some = drawn_candidates(TASK, queries, n=4, among=10, seed=3)
+    everything = drawn_candidates(TASK, queries, n=10, among=10)
+    assert list(some) == [query.id for query in queries]
+    for query in queries:
+        places = [everything[query.id].index(id) for id in some[query.id]]
+        assert places == sorted(places)
+        assert len(places) == 4
+        assert query.id not in everything[query.id]
+    assert drawn_candidates(TASK, queries, n=4, among=10, seed=3) == some
+
+
+def test_feedback_is_the_share_of_the_gold_label_and_is_read_by_the_trainer(
+    tmp_path: Path,
+) -> None:
+    scorer = LMScorer(toy_lm())
+    candidates = drawn_candidates(TASK, drawn_queries(POOL, 4, seed=0), n=3)
+    rows = feedback(scorer, TASK, candidates)
+    pool = {demo.id: demo for demo in POOL}
+    for row in rows:
+        query = pool[row["query"]]
+        pairs = [Pair(query.input, query.output, (pool[id],)) for id in row["candidates"]]
+        np.testing.assert_allclose(row["scores"], scorer.score(pairs, labels=LABELS), atol=1e-5)
+        np.testing.assert_allclose(row["gold_log_probs"], scorer.score(pairs), atol=1e-5)
+        assert row["right"] == [share > 0.5 for share in row["scores"]]
+    (tmp_path / "rows.json").write_text(json.dumps({"queries": rows}))
+    read = read_scored(tmp_path / "rows.json", TASK)
+    assert {id: list(one.scores) for id, one in read.items()} == {
+        row["query"]: row["scores"] for row in rows
+    }
+
+
+def test_the_claim_compares_rows_on_the_same_queries() -> None:
+    data = TaskData(TASK, TEST)
+    scorer = LMScorer(toy_lm())
+    same = [[demo for demo in POOL if demo.output == query.output][:4] for query in TEST]
+    rows = {"fixed": [POOL[:4]] * len(TEST), "oracle": same}
+    done: list[str] = []
+    found = claim(scorer, data, rows, progress=done.append)
+    assert done == ["fixed", "oracle"]
+    assert found["oracle"]["vote"] == 1
+    assert found["fixed"]["against"] == {}
+    said = answers(scorer, data, same)
+    right = np.mean([one == query.output for one, query in zip(said, TEST, strict=True)])
+    assert found["oracle"]["lm"] == pytest.approx(right, abs=1e-6)
+    assert found["oracle"]["against"]["fixed"]["difference"] == pytest.approx(
+        found["oracle"]["lm"] - found["fixed"]["lm"], abs=1e-5
+    )
+    assert found["oracle"]["gate"] is bool(right > 1)
+    assert lm_judge(lambda _: scorer)(data, same)["lm_accuracy"] == found["oracle"]["lm"]
+
+
+def test_the_best_demonstration_stands_next_to_the_query() -> None:
+    scorer = task_scorer(toy_lm(), "toy")
+    data = TaskData(TASK, TEST[:1])
+    hits = [POOL[:3]]
+    seen = []
+
+    class Spy(LMScorer):
+        def label_log_probs(self, prompts, labels):  # type: ignore[no-untyped-def]
+            seen.extend(prompts)
+            return super().label_log_probs(prompts, labels)
+
+    answers(Spy(scorer.lm), data, hits)
+    answers(Spy(scorer.lm), data, hits, order="descending")
+    assert [demo.id for demo in seen[0][1]] == ["2", "1", "0"]
+    assert [demo.id for demo in seen[1][1]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("task", ["sst2", "trec", "subj", "semeval-re"])
+def test_the_formats_write_a_scored_answer_as_the_demonstrations_do(task: str) -> None:
+    template = task_scorer(toy_lm(), task).template
+    demo = Demo("1", "a {dull} film", "SUBJ is made by OBJ")
+    shown = template.demonstration(demo)
+    assert shown.startswith(template.question(demo.input) + template.reply(demo.output))
