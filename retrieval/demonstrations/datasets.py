@@ -92,7 +92,9 @@ def load_task(folder: Path | str, name: str) -> TaskData:
     try:
         return _READERS[name](Path(folder), name)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataFormatError(f"{folder} does not hold the task {name} ({error!r})") from error
+        raise DataFormatError(
+            f"{folder} does not hold the task {name} ({type(error).__name__}: {error})"
+        ) from error
 
 
 def without_tests(data: TaskData, others: Iterable[TaskData] = ()) -> TaskData:
