@@ -69,9 +69,11 @@ COMMANDS: Final[Mapping[str, Mounted]] = {
 }
 #: The tasks of `sheaf eval`.
 TASKS: Final[Mapping[str, Mounted]] = {
-    "text2kg": Mounted("harvest.commands", "evaluations_app", "Text to triples."),
+    "text2kg": Mounted("harvest.evaluation_commands", "evaluations_app", "Text to triples."),
     "tekgen-demos": Mounted(
-        "harvest.commands", "evaluations_app", "Extraction by a small model, with demonstrations."
+        "harvest.evaluation_commands",
+        "evaluations_app",
+        "Extraction by a small model, with demonstrations.",
     ),
     "link-prediction": Mounted("retrieval.commands", "evaluations_app", "Missing links."),
     "resolution": Mounted(

@@ -21,7 +21,6 @@ from harvest.presentation import (
     print_table,
     progress_bar,
     show_report,
-    stderr,
     warn_of,
 )
 from kg.errors import NotFound
@@ -40,10 +39,9 @@ if TYPE_CHECKING:
     #: Makes the harvester once the graph is open; None for one that is not there.
     type Maker[H: Harvester] = Callable[[GraphStore | None], AbstractContextManager[H]]
 
-__all__ = ["app", "evaluations_app"]
+__all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
-evaluations_app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 #: Exit code of a harvest that went through, but not for every input.
 SOME_FAILED: Final = 1
@@ -51,11 +49,6 @@ SOME_FAILED: Final = 1
 INTERRUPTED: Final = 130
 #: Documents that `--dry-run` harvests for its estimate, into memory.
 SAMPLE: Final = 5
-
-
-@evaluations_app.callback()
-def _evaluations() -> None:
-    """Measure how well documents become triples."""
 
 
 @app.command("harvest")
@@ -67,7 +60,10 @@ def harvest_command(
         Path | None, typer.Option(help="YAML file with types and relations; default: the shipped.")
     ] = None,
     with_: Annotated[
-        Literal["text", "llm"], typer.Option("--with", help="What reads the documents.")
+        Literal["text", "llm", "local"],
+        typer.Option(
+            "--with", help="What reads the documents: our extractor, an endpoint, a local model."
+        ),
     ] = "text",
     spacy: Annotated[
         str, typer.Option(help="Name of an installed spaCy pipeline; default: the small English.")
@@ -113,7 +109,8 @@ def harvest_command(
 
     Text, Markdown, HTML, PDF and JSONL, each also as .gz; folders with all that is in them. What
     is in the graph already is not read again, so the same command goes on with a stopped harvest.
-    With a language model, no answer that has arrived is ever paid for again.
+    With a language model, no answer that has arrived is ever paid for again. --with local reads with
+    a model on this machine, whose answers are held to the schema word by word.
 
     Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 graph or endpoint cannot
     be reached, 130 stopped.
@@ -154,6 +151,48 @@ def harvest_command(
             else:
                 failed = _harvest(
                     graph, paths, ask, root=root, keep_old=keep_old, limit=limit, as_json=as_json
+                )
+        elif with_ == "local":
+            endpoint = {name: value for name, value in flags.items() if name != "model"}
+            options.refuse_llm_options(
+                {
+                    **endpoint,
+                    "unknown_relations": unknown_relations,
+                    "include_hedged": include_hedged or None,
+                    "spacy": spacy or None,
+                },
+                needs="another reader than --with local",
+            )
+            shown = options.Shown(demos, demos_from, demos_retriever)
+
+            def read_here(store: GraphStore | None) -> AbstractContextManager[Harvester]:
+                return nullcontext(
+                    options.local_harvester(
+                        model,
+                        schema=relations,
+                        threshold=threshold,
+                        demonstrations=shown.read(store, relations),
+                    )
+                )
+
+            if dry_run:
+                with _existing(graph) as known:
+                    failed = _dry_run(
+                        paths,
+                        lambda _: read_here(known),
+                        root=root,
+                        limit=limit,
+                        as_json=as_json,
+                    )
+            else:
+                failed = _harvest(
+                    graph,
+                    paths,
+                    read_here,
+                    root=root,
+                    keep_old=keep_old,
+                    limit=limit,
+                    as_json=as_json,
                 )
         else:
             options.refuse_llm_options(
@@ -204,96 +243,6 @@ def train_extractor(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     report = train(data, output=output or shipped_folder(), cache=cache, seed=seed, threads=threads)
     typer.echo(json.dumps(report, ensure_ascii=False))
-
-
-@evaluations_app.command("text2kg")
-@report_errors
-def text2kg_command(
-    data: Annotated[Path, typer.Option(help="Folder with the benchmark, text2kgbench.")],
-    threshold: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Probability to write a triple from.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Measure the text extractor on the Wikidata-TekGen half of Text2KGBench."""
-    from rich.progress import Progress as Bar
-
-    from harvest.evaluations import text2kg
-
-    options = {} if threshold is None else {"threshold": threshold}
-    with Bar(console=stderr()) as bar:
-        task = bar.add_task("sentences", total=None)
-        figures = text2kg(
-            data,
-            **options,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    if as_json:
-        print_json(figures)
-        return
-    rows = [(f"official F1, {name}", f"{figures[name]:.3f}") for name in ("floor", "ceiling")]
-    rows = [
-        ("official F1 (macro)", f"{figures['official_f1']:.3f}"),
-        *rows,
-        ("unfiltered micro F1", f"{figures['unfiltered_micro_f1']:.3f}"),
-        ("sentences", f"{figures['sentences']:,}"),
-        ("sentences/s", f"{figures['sentences_per_second']:,.0f}"),
-    ]
-    print_table("Text2KGBench, Wikidata-TekGen", rows)
-
-
-@evaluations_app.command("tekgen-demos")
-@report_errors
-def tekgen_demos_command(
-    data: Annotated[Path, typer.Option(help="Folder with the benchmark, text2kgbench.")],
-    retriever: Annotated[
-        list[str] | None,
-        typer.Option(help="bm25, tfidf, minilm or a folder; again for more. Default: two."),
-    ] = None,
-    per_ontology: Annotated[int, typer.Option(min=1, help="Sentences of each ontology.")] = 10,
-    k: Annotated[int, typer.Option(min=1, help="Demonstrations per sentence.")] = 4,
-    model: Annotated[
-        str | None, typer.Option(help="A causal model's folder, id or GGUF file; SmolLM2.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of sample and random demonstrations.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Measure what retrieved demonstrations bring a small language model that extracts triples."""
-    from rich.progress import Progress as Bar
-
-    from harvest.tekgen_demos import tekgen_demos
-    from retrieval.causal_lm import CausalLM
-
-    with Bar(console=stderr(), transient=True) as bar:
-        task = bar.add_task("loading", total=None)
-        figures = tekgen_demos(
-            data,
-            rows=("none", "random", *(retriever or ("bm25", "minilm"))),
-            per_ontology=per_ontology,
-            k=k,
-            seed=seed,
-            lm=CausalLM.load(model),
-            progress=lambda row, done, total: bar.update(
-                task, description=row, completed=done, total=total
-            ),
-        )
-    if as_json:
-        print_json(figures)
-        return
-    rows = [
-        (
-            f"{name}: micro F1, official F1; copied",
-            f"{row['unfiltered_micro_f1']:.3f}, {row['official_f1']:.3f}; "
-            f"{row['copied']['unfiltered_micro_f1']:.3f}",
-        )
-        for name, row in figures["rows"].items()
-    ]
-    rows += [
-        (name.replace("_", " "), f"{row['unfiltered_micro_f1']:.3f}, {row['official_f1']:.3f}")
-        for name in ("floor", "ceiling", "text_extractor")
-        for row in (figures[name],)
-    ]
-    print_table(f"TekGen, {figures['sentences']} sentences, {k} demonstrations", rows)
 
 
 def _text_harvester(

@@ -9,6 +9,7 @@
 | `prompt`, `chunking`, `locating`, `reading`, `scoring` | schema-constrained extraction |
 | `demonstrations` | solved examples from a graph, in front of a passage |
 | `constrained` | extraction with a local model, held to sentence and schema token by token |
+| `local` | a harvester around it, without any endpoint |
 | `harvester` | all of it together, as a job calls it |
 | `verdicts`, `judge`, `commands` | the judge of entity resolution, and `sheaf resolve` |
 | `settings`, `options`, `estimate` | flags and environment, the command line, dry run |

@@ -101,6 +101,12 @@ class Demonstrations:
             return []
         return self.pool.retrieve(passage, k=self.k)
 
+    def triples(self, id: str) -> list[tuple[str, str, str]]:
+        """Return head, relation of the schema, and tail of all that an example states."""
+        sentence = self.pool.sentence(id)
+        rows = (self._row(sentence, statement) for statement in sentence.statements)
+        return [(row["head"], row["relation"], row["tail"]) for row in rows]
+
     def turns(self, passage: str) -> list[dict[str, str]]:
         """Return the turns to put between the task and the passage."""
         answer = []

@@ -15,6 +15,7 @@ from harvest.errors import InputError
 if TYPE_CHECKING:
     from harvest.llm.demonstrations import Demonstrations
     from harvest.llm.harvester import LLMHarvester
+    from harvest.llm.local import LocalHarvester
     from harvest.llm.settings import Settings
     from kg.schema import Schema
     from kg.store.protocol import GraphStore
@@ -37,13 +38,19 @@ __all__ = [
     "UnknownRelations",
     "llm_harvester",
     "llm_settings",
+    "local_harvester",
     "refuse_llm_options",
 ]
 
-_PANEL: Final = "With a language model (--with llm)"
+_PANEL: Final = "With a language model (--with llm, --with local)"
 
 Model = Annotated[
-    str | None, typer.Option(help="The model, as the endpoint knows it.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        help="The model, as the endpoint knows it. With --with local: the folder, id or GGUF file "
+        "of a causal language model; default: the installed SmolLM2.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 BaseUrl = Annotated[
     str | None,
@@ -230,3 +237,23 @@ def llm_harvester(
         ) as harvester,
     ):
         yield harvester
+
+
+def local_harvester(
+    model: str | None,
+    *,
+    schema: Schema | None,
+    threshold: float | None,
+    demonstrations: Demonstrations | None,
+) -> LocalHarvester:
+    """Return the harvester of a command line that reads with a model on this machine."""
+    from harvest.llm.local import SMOLLM2, LocalHarvester
+    from retrieval.causal_lm import CausalLM
+
+    return LocalHarvester(
+        CausalLM.load(model),
+        schema,
+        name=Path(model).name if model else SMOLLM2,
+        threshold=threshold or 0.0,
+        demonstrations=demonstrations,
+    )
