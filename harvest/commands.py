@@ -109,8 +109,8 @@ def harvest_command(
 
     Text, Markdown, HTML, PDF and JSONL, each also as .gz; folders with all that is in them. What
     is in the graph already is not read again, so the same command goes on with a stopped harvest.
-    With a language model, no answer that has arrived is ever paid for again. --with local reads with
-    a model on this machine, whose answers are held to the schema word by word.
+    With a language model, no answer that has arrived is ever paid for again. With a local one
+    (--with local) nothing is asked over the network, and answers are held to the schema.
 
     Exit codes: 0 done, 1 some inputs failed, 2 usage, 3 budget reached, 4 graph or endpoint cannot
     be reached, 130 stopped.
