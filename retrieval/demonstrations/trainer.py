@@ -87,7 +87,8 @@ class DemonstrationTrainer:
     Args:
         base: where training starts: a folder, or the encoder of a retriever; the installed MiniLM
             if not given, or if the retriever is of words.
-        scorer: says how much a demonstration helps; labels alone if not given.
+        scorer: says how much a demonstration helps, or one for each task by its name (templates
+            differ); labels alone if not given.
         loss: see `objectives`.
         K: candidates that are scored for each query and round.
         l: scored candidates that one step sees of a query; `epr` sees two.
@@ -109,7 +110,7 @@ class DemonstrationTrainer:
     def __init__(
         self,
         base: DemonstrationRetriever | Path | None = None,
-        scorer: Feedback | None = None,
+        scorer: Feedback | Mapping[str, Feedback] | None = None,
         *,
         loss: Loss = "uwe",
         K: int = 50,
@@ -219,6 +220,17 @@ class DemonstrationTrainer:
             base, frozen_layers=self.frozen_layers, longest=self.longest, device=self.device
         )
 
+    def _feedback(self, task: Task) -> Feedback:
+        if self.scorer is None:
+            return LabelFeedback()
+        if not isinstance(self.scorer, Mapping):
+            return self.scorer
+        if task.name not in self.scorer:
+            raise QueryShapeError(
+                f"no scorer for the task {task.name!r} (there are: {', '.join(self.scorer)})"
+            )
+        return self.scorer[task.name]
+
     def _queries(self, task: Task) -> tuple[Demo, ...]:
         if self.queries is None or self.queries >= len(task.demos):
             return tuple(task.demos)
@@ -242,7 +254,7 @@ class DemonstrationTrainer:
             candidates = lexical_candidates(task, queries, k=self.K)
         else:
             candidates = nearest_candidates(encoder, task, queries, k=self.K)
-        lists = scored(self.scorer or LabelFeedback(), task, candidates, known)
+        lists = scored(self._feedback(task), task, candidates, known)
         if file is not None:
             write_scored(file, lists.values())
         return lists
@@ -291,8 +303,7 @@ class DemonstrationTrainer:
             if [one.single.query.id for one in found] == [one.query.id for one in lists]:
                 return found
         generator = np.random.default_rng(self.options.seed)
-        feedback = self.scorer or LabelFeedback()
-        sets = scored_sets(feedback, task, lists, generator, candidates=self.l)
+        sets = scored_sets(self._feedback(task), task, lists, generator, candidates=self.l)
         if file is not None:
             write_scored_sets(file, sets)
         return sets
