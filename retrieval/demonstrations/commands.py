@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -141,13 +140,13 @@ def _retriever(name: str, model: Path | None) -> DemonstrationRetriever:
     from retrieval.demonstrations.retriever import DemonstrationRetriever
 
     if name == "model" and model is not None:
-        return DemonstrationRetriever(model)
+        # What `sheaf train-demos` and `DemonstrationRetriever.save` write has it in a folder.
+        return DemonstrationRetriever(model / "encoder" if (model / "encoder").is_dir() else model)
     return DemonstrationRetriever(name)
 
 
 def _judge() -> Judge:
     from retrieval.causal_lm import CausalLM
-    from retrieval.demonstrations.lm_evaluation import task_scorer
     from retrieval.demonstrations.lm_judge import lm_judge
 
-    return lm_judge(partial(task_scorer, CausalLM.load()))
+    return lm_judge(CausalLM.load())
