@@ -89,6 +89,7 @@ def load(
         demos = {int(row.pop("key")): _demo(row) for row in rows}
         tasks = tuple(Task(**row | {"labels": tuple(row["labels"])}) for row in about["tasks"])
         kind, engine = str(about["encoder"]), about["index"]
+        searched = about.get("searched", "input")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(
             f"{path} cannot be read as a retriever ({error}); save it again"
@@ -96,7 +97,9 @@ def load(
     if kind == "function" and encoder is None:
         raise ModelFileError(f"{path} was made with a function; give it as encoder=")
     source: Any = {"function": encoder, "folder": path / "encoder"}.get(kind, kind)
-    retriever = DemonstrationRetriever(source, index=engine, count_tokens=count_tokens)
+    retriever = DemonstrationRetriever(
+        source, index=engine, searched=searched, count_tokens=count_tokens
+    )
     if isinstance(retriever.space, DenseSpace):
         now = np.asarray(retriever.space.encoded_queries([PROBE], ""))[0]
         then = np.asarray(about["probe"], np.float32)
@@ -145,6 +148,7 @@ def _write(retriever: DemonstrationRetriever, folder: Path) -> None:
         "format": FORMAT,
         "encoder": kind,
         "index": getattr(retriever.space, "engine", "auto"),
+        "searched": retriever.searched,
         "probe": probe,
         "tasks": tasks,
         "next": held.next_key,

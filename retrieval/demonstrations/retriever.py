@@ -32,6 +32,7 @@ import numpy as np
 
 from retrieval.demonstrations.leakage import Barred, LeakageGuard
 from retrieval.demonstrations.lexical import words
+from retrieval.demonstrations.searched import Searched, as_searched
 from retrieval.demonstrations.selection import (
     balanced,
     ceil_kernel,
@@ -85,6 +86,8 @@ class DemonstrationRetriever:
     Args:
         encoder: see the table above.
         index: how vectors are searched ("faiss", "numpy", "auto"); of no meaning for words.
+        searched: what of a demonstration is compared with a query: its "input", its "explanation",
+            or "both".
         count_tokens: how many tokens of the language model a text has, for `max_tokens`; words and
             punctuation marks if not given, which a subword model exceeds by about a third.
 
@@ -109,9 +112,12 @@ class DemonstrationRetriever:
         encoder: Encoder,
         *,
         index: Engine = "auto",
+        searched: Searched = "input",
         count_tokens: Callable[[str], int] | None = None,
     ) -> None:
+        as_searched((), searched)
         self.encoder = encoder
+        self.searched: Searched = searched
         self.count_tokens = count_tokens or (lambda text: len(words(text)))
         self.space = space_of(encoder, index)
         self._tasks: dict[str, Task] = {}
@@ -165,7 +171,7 @@ class DemonstrationRetriever:
                 f"the pool {task.name!r} was made with another instruction or other labels; give "
                 "the task a name of its own"
             )
-        encoded = self.space.encoded_demos(demos, task.instruction) if demos else ()
+        encoded = self._encoded(demos, task.instruction) if demos else ()
         with self._lock:
             self._tasks.setdefault(task.name, bare)
             self._put(task.name, demos, encoded)
@@ -405,8 +411,11 @@ class DemonstrationRetriever:
                 keys = list(self._keys[name].values())
                 demos = [self._demos[key] for key in keys]
                 if demos:
-                    encoded = self.space.encoded_demos(demos, task.instruction)
+                    encoded = self._encoded(demos, task.instruction)
                     self.space.add(name, keys, encoded)
+
+    def _encoded(self, demos: Sequence[Demo], instruction: str) -> Encoded:
+        return self.space.encoded_demos(as_searched(demos, self.searched), instruction)
 
     def _known(self, task: Task | str) -> str:
         name = task if isinstance(task, str) else task.name
@@ -455,7 +464,8 @@ class DemonstrationRetriever:
         scores = np.array([score for _, score in pairs])
         if not self.space.cosine:  # into the scale of the cosines between candidates
             scores = scores / (np.abs(scores).max() or 1.0)
-        alike = self.space.similarities({key: self._demos[key] for key, _ in pairs})
+        shown = as_searched((self._demos[key] for key, _ in pairs), self.searched)
+        alike = self.space.similarities(dict(zip((key for key, _ in pairs), shown, strict=True)))
         if diversify == "mmr":
             return mmr(scores, alike, len(pairs))
         return greedy_dpp(ceil_kernel(scores, alike), len(pairs))

@@ -44,9 +44,10 @@ class PromptTemplate:
 
     def __post_init__(self) -> None:
         try:
-            if "\0i" not in self.demo.format(input="\0i", output="\0o"):
+            demo = self.demo.format(input="\0i", output="\0o", explanation="")
+            if "\0i" not in demo:
                 raise KeyError("input")
-            if "\0o" not in self.demo.format(input="\0i", output="\0o"):
+            if "\0o" not in demo:
                 raise KeyError("output")
             if "\0i" not in self.query.format(input="\0i"):
                 raise KeyError("input")
@@ -54,14 +55,14 @@ class PromptTemplate:
                 raise KeyError("output")
         except (KeyError, IndexError, ValueError) as error:
             raise QueryShapeError(
-                f"a template needs {{input}} and {{output}} in demo ({self.demo!r}), {{input}} in "
-                f"query ({self.query!r}), {{output}} in answer ({self.answer!r}), and no other "
-                f"slot ({error})"
+                f"a template needs {{input}} and {{output}} in demo ({self.demo!r}; "
+                f"{{explanation}} may stand there too), {{input}} in query ({self.query!r}), "
+                f"{{output}} in answer ({self.answer!r}), and no other slot ({error})"
             ) from error
 
     def demonstration(self, demo: Demo) -> str:
         """Return the text of one demonstration."""
-        return self.demo.format(input=demo.input, output=demo.output)
+        return self.demo.format(input=demo.input, output=demo.output, explanation=demo.explanation)
 
     def question(self, input: str) -> str:
         """Return the text of a query, up to where its answer begins."""
