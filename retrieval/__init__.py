@@ -1,9 +1,10 @@
-"""Encoders of entities, link prediction and entity search on a graph.
+"""Encoders of entities, link prediction, entity search and demonstrations on a graph.
 
 `train(graph)` learns one vector per entity from its words, `predict(graph, …)` and `propose(graph)`
-name links that the graph does not hold, `search(graph, "words")` finds entities. The package knows
-texts, vectors and graphs, and not where triples come from. Nothing heavy is imported before a model
-is trained or asked.
+name links that the graph does not hold, `search(graph, "words")` finds entities, and
+`demos(graph, "sentence")` solved examples for a prompt. The package knows texts, vectors and
+graphs, and not where triples come from. Nothing heavy is imported before a model is trained or
+asked.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from retrieval.demonstrations.graph_pool import demos
     from retrieval.entity_search import search
     from retrieval.link_prediction import predict, train
     from retrieval.proposals import propose
 
-__all__ = ["predict", "propose", "search", "train"]
+__all__ = ["demos", "predict", "propose", "search", "train"]
 
 _HOME = {
+    "demos": "retrieval.demonstrations.graph_pool",
     "predict": "retrieval.link_prediction",
     "propose": "retrieval.proposals",
     "search": "retrieval.entity_search",

@@ -30,7 +30,10 @@ def demos(
     graph: Annotated[
         str, typer.Argument(metavar="GRAPH", help="A folder, neo4j://…, bolt://… or memory://.")
     ],
-    sentence: Annotated[str, typer.Argument(help="What shall be read; or a whole passage.")],
+    sentence: Annotated[
+        str | None,
+        typer.Argument(help="What shall be read; or a passage. May be missing with --relation."),
+    ] = None,
     relation: Annotated[
         str | None, typer.Option(help="Only sentences that state this relation.")
     ] = None,
@@ -46,15 +49,24 @@ def demos(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show the graph's own sentences most like this one, with the triples that they state."""
+    """Show the graph's own sentences most like this one, with the triples that they state.
+
+    Without a sentence: those that state the relation best.
+    """
     from kg.store.open import open_graph
     from retrieval.demonstrations.graph_pool import GraphPool
+    from retrieval.errors import QueryShapeError
 
+    if sentence is None and (relation is None or prompt):
+        raise QueryShapeError("give a sentence, or leave it out with --relation R alone")
     encoder = retriever if retriever in _NAMED else Path(retriever)
     with closing(open_graph(graph, create=False)) as store:
         pool = GraphPool(store, encoder)
-        hits = pool.retrieve(sentence, k=k, relation=relation)
-        text = pool.retriever.prompt(sentence, hits)
+        if sentence is None:
+            hits, text = pool.stating(str(relation), k=k), ""
+        else:
+            hits = pool.retrieve(sentence, k=k, relation=relation)
+            text = pool.retriever.prompt(sentence, hits)
     if json:
         shown = [
             {

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
     from retrieval.demonstrations.spaces import Encoder
 
-__all__ = ["GraphPool", "encoder_name"]
+__all__ = ["GraphPool", "demos", "encoder_name"]
 
 TASK: Final = Task("graph", "Statements of the sentence:")
 #: Below the home folder of a graph; one folder for each encoder.
@@ -161,22 +161,41 @@ class GraphPool:
             raise QueryShapeError(f"the sentence {sentence!r} holds no word; give one")
         if self.follow:
             self.refresh()
-        barred = {id for id, key in self._keys.items() if key in asked or asked in key}
-        wanted = None if relation is None else self._relation(relation)
-        if wanted is not None:
-            barred |= {id for id, one in self._sentences.items() if not one.only(wanted).statements}
+        shown = self._sentences if relation is None else self._stating(relation)
+        barred = {
+            id for id, key in self._keys.items() if id not in shown or key in asked or asked in key
+        }
         hits = self.retriever.retrieve(sentence, task=TASK, k=k, exclude_ids=barred)
-        if wanted is None:
-            return hits
-        return [
-            replace(
-                self._sentences[hit.id].only(wanted).demo(),
-                task=TASK.name,
-                score=hit.score,
-                rank=hit.rank,
-            )
-            for hit in hits
+        return [_hit(shown[hit.id], score=hit.score, rank=hit.rank) for hit in hits]
+
+    def stating(self, relation: str, *, k: int = 8) -> list[Demo]:
+        """Return the `k` sentences that state a relation best, without any query.
+
+        Their score is that of the triple; the best supported ones come first.
+
+        Raises:
+            QueryShapeError: `k` below 1.
+            UnknownRelation: no demonstration states the relation; names near matches.
+        """
+        if k < 1:
+            raise QueryShapeError(f"k is {k}; ask for 1 demonstration or more")
+        if self.follow:
+            self.refresh()
+        scored = [
+            (max(statement.score for statement in sentence.statements), sentence)
+            for sentence in self._stating(relation).values()
         ]
+        best = sorted(scored, key=lambda pair: (-pair[0], pair[1].id))[:k]
+        return [
+            _hit(sentence, score=score, rank=rank)
+            for rank, (score, sentence) in enumerate(best, start=1)
+        ]
+
+    def _stating(self, relation: str) -> dict[str, SourceSentence]:
+        """Return the sentences that state a relation, with only that."""
+        name = self._relation(relation)
+        found = ((id, sentence.only(name)) for id, sentence in self._sentences.items())
+        return {id: sentence for id, sentence in found if sentence.statements}
 
     def _relation(self, asked: str) -> str:
         """Return the relation type that a name or phrase means."""
@@ -204,6 +223,38 @@ class GraphPool:
                 f"the demonstrations kept with the graph cannot be used ({error}); delete "
                 f"{self._kept}, and they are encoded anew"
             ) from error
+
+
+def demos(
+    graph: GraphStore,
+    sentence: str | None = None,
+    *,
+    relation: str | None = None,
+    k: int = 8,
+    encoder: Encoder = "bm25",
+) -> list[Demo]:
+    """Return solved examples from a graph's sources: like a sentence, of a relation, or both.
+
+    For more than one question make a `GraphPool`, which reads the graph once.
+
+    Raises:
+        QueryShapeError: neither a sentence nor a relation, or `k` below 1.
+        UnknownRelation: no demonstration states the relation; names near matches.
+
+    >>> import kg
+    >>> demos(kg.open_graph("memory://"), "Lise Meitner was born in Vienna.", k=4)
+    []
+    """
+    pool = GraphPool(graph, encoder)
+    if sentence is not None:
+        return pool.retrieve(sentence, k=k, relation=relation)
+    if relation is None:
+        raise QueryShapeError("give a sentence, a relation, or both")
+    return pool.stating(relation, k=k)
+
+
+def _hit(sentence: SourceSentence, *, score: float, rank: int) -> Demo:
+    return replace(sentence.demo(), task=TASK.name, score=score, rank=rank)
 
 
 def encoder_name(encoder: object) -> str:

@@ -59,6 +59,8 @@ class StatedTriple:
     #: Types of the ends, finest first; of a literal its datatype.
     head_types: tuple[str, ...] = ()
     tail_types: tuple[str, ...] = ()
+    #: Score of the triple, by all that supports it.
+    score: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.head} | {self.relation} | {self.tail}"
@@ -218,6 +220,7 @@ def _said(
                 " ".join(other.split()),
                 _types(head),
                 _types(tail),
+                triple.score,
             )
             return begins or 0, statement
     return None

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import kg
+import retrieval
 import sheaf
 from kg.ids import entity_id
 from kg.records import Batch, Chunk, Config, Document, Evidence, Literal, Mention, Prediction
@@ -306,6 +307,28 @@ def test_a_relation_limits_sentences_and_what_they_state(graph: GraphStore) -> N
         assert [hit.rank for hit in hits] == [1, 2]
 
 
+def test_without_a_sentence_the_best_supported_come_first(graph: kg.GraphStore) -> None:
+    say(graph, "twice.txt", "In Rome, Enrico Fermi was born.", ("Enrico Fermi", "born_in", "Rome"))
+    hits = GraphPool(graph).stating("born in", k=3)
+    assert [hit.output for hit in hits] == [
+        "Enrico Fermi | born_in | Rome",
+        "Enrico Fermi | born_in | Rome",
+        "Marie Curie | born_in | Warsaw",
+    ]
+    assert [hit.rank for hit in hits] == [1, 2, 3] and hits[0].score > hits[2].score
+    with pytest.raises(QueryShapeError, match="k is 0"):
+        GraphPool(graph).stating("born in", k=0)
+
+
+def test_one_call_for_one_question(graph: kg.GraphStore) -> None:
+    asked = "Lise Meitner was born in Vienna."
+    pool = GraphPool(graph)
+    assert retrieval.demos(graph, asked, k=2) == pool.retrieve(asked, k=2)
+    assert retrieval.demos(graph, relation="died in") == pool.stating("died in")
+    with pytest.raises(QueryShapeError, match="give a sentence, a relation, or both"):
+        retrieval.demos(graph)
+
+
 def test_an_inverse_phrase_means_its_relation() -> None:
     graph = kg.open_graph("memory://")
     sample_graph.fill(graph)
@@ -438,6 +461,14 @@ def test_the_command_prints_json(address: str) -> None:
     answer = json.loads(out)
     assert code == 0 and answer["pool"] == 3 and len(answer["demos"]) == 3
     assert answer["demos"][0]["provenance"]["source"] == "fermi.txt"
+
+
+def test_the_command_needs_no_sentence_for_a_relation(address: str) -> None:
+    code, out, _ = run(address, "--relation", "born_in", "--json")
+    assert code == 0 and len(json.loads(out)["demos"]) == 2
+    for words in ((), ("--relation", "born_in", "--prompt")):
+        code, _, err = run(address, *words)
+        assert code == 2 and "give a sentence" in err
 
 
 def test_the_command_says_what_is_wrong(address: str, tmp_path: Path) -> None:
