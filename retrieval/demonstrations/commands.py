@@ -43,8 +43,11 @@ def _evaluations() -> None:
 def demos(
     data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="The data folder.")],
     task: Annotated[
-        str, typer.Option(help="A task, all (the eight), or table (and FewRel's other pools).")
-    ] = "all",
+        list[str] | None,
+        typer.Option(
+            help="May be repeated; all (the eight) if not given, table adds FewRel's other pools."
+        ),
+    ] = None,
     retriever: Annotated[
         list[Encoder] | None,
         typer.Option(help="May be repeated; all three if not given."),
@@ -75,7 +78,10 @@ def demos(
     from retrieval.demonstrations.evaluation import evaluate, sampled
     from retrieval.demonstrations.mixed_index import mixed_index
 
-    names = {"all": NAMES, "table": (*NAMES, *FEWREL_NAMES)}.get(task, (task,))
+    several = {"all": NAMES, "table": (*NAMES, *FEWREL_NAMES)}
+    names = dict.fromkeys(
+        name for given in task or ["all"] for name in several.get(given, (given,))
+    )
     wanted = dict.fromkeys(one.value for one in retriever or Encoder)
     rows = [*wanted, *(["model"] if model else [])]
     tasks = [load_task(data, name) for name in names]

@@ -46,7 +46,8 @@ def mixed_index(
 
     Returns:
         `right_task`, `right_instruction` and `vote` as means over tasks, `shuffled` with the same
-        under exchanged instructions, and `tasks` with all of it for each.
+        under exchanged instructions, `chance` with the shares that hits drawn from the whole index
+        would have, and `tasks` with the figures of each.
 
     Raises:
         QueryShapeError: the retriever is not empty, or all tasks have one instruction.
@@ -69,6 +70,7 @@ def mixed_index(
     return {
         **_means(list(answer.values())),
         "shuffled": _means([one["shuffled"] for one in answer.values()]),
+        "chance": _chance(clean),
         "k": k,
         "queries_per_task": queries,
         "seed": seed,
@@ -99,6 +101,16 @@ def _shares(
         "right_task": round(float(np.mean([name == data.task.name for name in found])), 6),
         "right_instruction": round(float(np.mean([name in alike for name in found])), 6),
         "vote": figures(hits, data.test, k=k)["vote"],
+    }
+
+
+def _chance(tasks: Sequence[TaskData]) -> dict[str, float]:
+    sizes = np.array([len(data.task.demos) for data in tasks])
+    kinds = np.array([data.task.instruction for data in tasks])
+    alike = [sizes[kinds == kind].sum() / sizes.sum() for kind in kinds]
+    return {
+        "right_task": round(1 / len(tasks), 6),  # the mean of shares that add up to one
+        "right_instruction": round(float(np.mean(alike)), 6),
     }
 
 

@@ -142,6 +142,7 @@ class TestMixedIndex:
         answer = mixed_index(DemonstrationRetriever(instructed, index="numpy"), tasks)
         assert answer["right_task"] == answer["right_instruction"] == 1.0
         assert answer["shuffled"]["right_task"] == 0.0
+        assert answer["chance"] == {"right_task": 0.5, "right_instruction": 0.5}
         assert answer["tasks"]["trec"]["shuffled"]["right_instruction"] == 0.0
 
     def test_words_find_their_task_whatever_the_instruction(self, folder: Path) -> None:
@@ -182,6 +183,17 @@ class TestCommand:
         for part in ("bm25, no repeats", "oracle_same_label", "2 queries", "majority"):
             assert part in done.stdout
         assert "tfidf_logistic" not in done.stdout
+
+    def test_one_index_over_several_tasks(self, folder: Path) -> None:
+        arguments = ["eval", "demos", "--data", str(folder), "--mixed", "--retriever", "bm25",
+                     "--task", "trec", "--task", "sst2"]  # fmt: skip
+        done = CliRunner().invoke(sheaf.app, [*arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        answer = json.loads(done.stdout.splitlines()[-1])["mixed"]["bm25"]
+        assert set(answer["tasks"]) == {"trec", "sst2"}
+        shown = CliRunner().invoke(sheaf.app, arguments).stdout
+        assert "shuffled" in shown
+        assert "bm25" in shown
 
     def test_an_unknown_task_lists_the_known_ones(self, folder: Path) -> None:
         done = CliRunner().invoke(
