@@ -58,16 +58,22 @@ WORDS: Final = (
     "river house engine letter picture village factory student garden report window winter music "
     "machine story kitchen island forest captain market bottle paper water metal light morning "
     "carried opened showed described placed found built filled moved covered during across under "
-    "after before slowly often never again together quickly near far into through"
+    "after before slowly often never again together quickly near far into through gearbox sawdust "
+    "topsoil overcoat bookbinder shipwright haystack windowsill footbridge clockmaker embroidered "
+    "whitewashed lighthouse-keeper inkwell candlestick weatherproof half-timbered cobblestone"
 ).split()
 
 
 def made_up(n: int, seed: int) -> list[Demo]:
-    """Return sentences as long as those of SemEval RE (about 24 tokens), with a label each."""
+    """Return sentences with a label each, as long as those of SemEval RE.
+
+    SmolLM2 reads 28.8 ± 10.0 tokens in those of SemEval, 28.1 ± 9.9 in these; their words are
+    log-normal in number there too.
+    """
     chance = random.Random(seed)
     demos = []
     for at in range(n):
-        words = chance.choices(WORDS, k=max(8, round(chance.gauss(18, 6))))
+        words = chance.choices(WORDS, k=max(4, round(chance.lognormvariate(2.97, 0.35))))
         first, second = sorted(chance.sample(range(len(words)), 2))
         words[first], words[second] = "SUBJ", "OBJ"
         text = " ".join(words).capitalize() + " ."

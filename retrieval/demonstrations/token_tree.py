@@ -30,6 +30,8 @@ __all__ = ["Forest", "Trunk", "laid_out", "plan", "rows_of"]
 
 type Tokens = Sequence[int]
 
+#: Tokens that a trunk must save, since a pass over few tokens costs more than its share.
+WORTH_A_PASS: Final = 48
 #: Unfilled rows that a tree is tried in.
 OPEN_ROWS: Final = 64
 
@@ -109,10 +111,12 @@ def plan(sequences: Sequence[Tokens], answers: Sequence[int], capacity: int) -> 
 
         common = min(shared[first + 1 : stop], default=len(sequences[first]))
         end = min(common, min(answers[first:stop]) - 1)
-        if stop - first == 1 or size(first, stop) - max(0, end - depth) <= capacity:
+        prefix = max(0, end - depth)
+        below = size(first, stop) - prefix
+        if stop - first == 1 or below <= capacity:
             trunk.pieces.append((first, stop))
             continue
-        if end - depth >= capacity // 2:
+        if prefix * (below // capacity) >= WORTH_A_PASS:  # what pieces would read again
             trunks.append(Trunk(trunk, depth, end, first))
             work.append((first, stop, trunks[-1]))
             continue
