@@ -41,6 +41,8 @@ __all__ = ["GraphPool", "demos", "encoder_name"]
 TASK: Final = Task("graph", "Statements of the sentence:")
 #: Below the home folder of a graph; one folder for each encoder.
 FOLDER: Final = "demonstrations"
+#: By how much more are looked at when too few of the nearest state a relation.
+WIDER: Final = 8
 
 
 class GraphPool:
@@ -74,6 +76,8 @@ class GraphPool:
         self._keep = keep
         self._sentences: dict[str, SourceSentence] = {}
         self._keys: dict[str, str] = {}
+        #: Relation type → its name, and the sentences that state it.
+        self._relations: dict[str, tuple[str, list[str]]] = {}
         self._seen: int | None = None
         #: Where vectors are kept; words are counted anew faster than they are read.
         self._kept: Path | None = None
@@ -110,7 +114,7 @@ class GraphPool:
         counter = self.graph.change_counter
         if counter == self._seen:
             return 0
-        self._sentences, self._keys = {}, {}
+        self._sentences, self._keys, self._relations = {}, {}, {}
         taken: set[str] = set()
         for found in source_sentences(self.graph, without=self._without):
             sentence = found if self._keep is None else self._keep(found)
@@ -122,6 +126,10 @@ class GraphPool:
                 taken.add(key)
                 self._sentences[sentence.id] = sentence
                 self._keys[sentence.id] = key
+                for type, name in sorted(
+                    {(s.relation_type, s.relation) for s in sentence.statements}
+                ):
+                    self._relations.setdefault(type, (name, []))[1].append(sentence.id)
         held: dict[str, Demo] = {}
         if TASK.name in self.retriever.tasks:
             held = {demo.id: demo for demo in self.retriever.pool(TASK)}
@@ -161,12 +169,20 @@ class GraphPool:
             raise QueryShapeError(f"the sentence {sentence!r} holds no word; give one")
         if self.follow:
             self.refresh()
-        shown = self._sentences if relation is None else self._stating(relation)
-        barred = {
-            id for id, key in self._keys.items() if id not in shown or key in asked or asked in key
-        }
-        hits = self.retriever.retrieve(sentence, task=TASK, k=k, exclude_ids=barred)
-        return [_hit(shown[hit.id], score=hit.score, rank=hit.rank) for hit in hits]
+        wanted = None if relation is None else self._relation(relation)
+        among = self._sentences if wanted is None else set(self._relations[wanted][1])
+        barred = {id for id, key in self._keys.items() if key in asked or asked in key}
+        wide = k
+        while True:
+            hits = self.retriever.retrieve(sentence, task=TASK, k=wide, exclude_ids=barred)
+            kept = [hit for hit in hits if hit.id in among]
+            if len(kept) >= k or len(hits) < wide:
+                break
+            wide *= WIDER  # few of the nearest state the relation
+        return [
+            _hit(self._sentences[hit.id], wanted, score=hit.score, rank=rank)
+            for rank, hit in enumerate(kept[:k], start=1)
+        ]
 
     def stating(self, relation: str, *, k: int = 8) -> list[Demo]:
         """Return the `k` sentences that state a relation best, without any query.
@@ -181,21 +197,15 @@ class GraphPool:
             raise QueryShapeError(f"k is {k}; ask for 1 demonstration or more")
         if self.follow:
             self.refresh()
-        scored = [
-            (max(statement.score for statement in sentence.statements), sentence)
-            for sentence in self._stating(relation).values()
-        ]
-        best = sorted(scored, key=lambda pair: (-pair[0], pair[1].id))[:k]
+        wanted = self._relation(relation)
+        scored = []
+        for id in self._relations[wanted][1]:
+            stated = self._sentences[id].only(wanted).statements
+            scored.append((-max(statement.score for statement in stated), id))
         return [
-            _hit(sentence, score=score, rank=rank)
-            for rank, (score, sentence) in enumerate(best, start=1)
+            _hit(self._sentences[id], wanted, score=-negative, rank=rank)
+            for rank, (negative, id) in enumerate(sorted(scored)[:k], start=1)
         ]
-
-    def _stating(self, relation: str) -> dict[str, SourceSentence]:
-        """Return the sentences that state a relation, with only that."""
-        name = self._relation(relation)
-        found = ((id, sentence.only(name)) for id, sentence in self._sentences.items())
-        return {id: sentence for id, sentence in found if sentence.statements}
 
     def _relation(self, asked: str) -> str:
         """Return the relation type that a name or phrase means."""
@@ -204,13 +214,10 @@ class GraphPool:
             if relation_type(row.phrase) == name:
                 name = relation_type(row.relation)
                 break
-        known = {one.relation_type: one.relation for s in self.sentences for one in s.statements}
-        if name not in known:
-            raise UnknownRelation(
-                asked,
-                sorted(known.values()),
-                hint=f"sentences of the graph state: {', '.join(sorted(known.values())[:12])}",
-            )
+        if name not in self._relations:
+            known = sorted(own for own, _ in self._relations.values())
+            hint = f"sentences of the graph state: {', '.join(known[:12])}"
+            raise UnknownRelation(asked, known, hint=hint)
         return name
 
     def _stored(self) -> DemonstrationRetriever | None:
@@ -253,8 +260,9 @@ def demos(
     return pool.stating(relation, k=k)
 
 
-def _hit(sentence: SourceSentence, *, score: float, rank: int) -> Demo:
-    return replace(sentence.demo(), task=TASK.name, score=score, rank=rank)
+def _hit(sentence: SourceSentence, relation: str | None, *, score: float, rank: int) -> Demo:
+    shown = sentence if relation is None else sentence.only(relation)
+    return replace(shown.demo(), task=TASK.name, score=score, rank=rank)
 
 
 def encoder_name(encoder: object) -> str:

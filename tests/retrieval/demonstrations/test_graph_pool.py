@@ -307,6 +307,19 @@ def test_a_relation_limits_sentences_and_what_they_state(graph: GraphStore) -> N
         assert [hit.rank for hit in hits] == [1, 2]
 
 
+def test_a_rare_relation_is_found_behind_many_nearer_sentences(graph: kg.GraphStore) -> None:
+    names = [f"Max{chr(65 + at % 26)}{chr(97 + at // 26)}" for at in range(90)]
+    for name in names:
+        say(graph, f"{name}.txt", f"{name} was born in Kiel.", (name, "born_in", "Kiel"))
+    asked = "Ada was born in Kiel."
+    pool = GraphPool(graph)
+    (hit,) = pool.retrieve(asked, relation="died_in", k=3)
+    assert hit.output == "Otto Hahn | died_in | Göttingen" and hit.rank == 1
+    births = pool.retrieve(asked, relation="born_in", k=50)
+    everything = [h for h in pool.retrieve(asked, k=99) if "born_in" in h.output]
+    assert births == everything[:50]
+
+
 def test_without_a_sentence_the_best_supported_come_first(graph: kg.GraphStore) -> None:
     say(graph, "twice.txt", "In Rome, Enrico Fermi was born.", ("Enrico Fermi", "born_in", "Rome"))
     hits = GraphPool(graph).stating("born in", k=3)
