@@ -1,8 +1,11 @@
 """What of a demonstration is searched: its input, its explanation, or both.
 
 Queries have no explanation, so "explanation" compares what is asked with why others were answered
-as they were. Whether that helps is a question to the data (`retrieval.explanation_roles`); on
-natural text it mostly does not.
+as they were. Whether that helps is a question to the data. On SemEval, with the 203 explained
+sentences as the pool and 2,261 queries, the first hit of BM25 has the right relation in .287 by the
+input, .313 by the explanation and .321 by both (TF-IDF .277, .325, .345; MiniLM .232, .222, .261):
+those explanations name the words to look for. Given to a model as its input, retrieved ones bring
+nothing there (`retrieval.explanation_roles`).
 """
 
 from __future__ import annotations
