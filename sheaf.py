@@ -85,6 +85,11 @@ TASKS: Final[Mapping[str, Mounted]] = {
     "demos": Mounted(
         "retrieval.demonstrations.commands", "evaluations_app", "Retrieved demonstrations."
     ),
+    "demos-lm": Mounted(
+        "retrieval.demonstrations.lm_commands",
+        "evaluations_app",
+        "What a language model gains from demonstrations.",
+    ),
     "explanation-graphs": Mounted(
         "kg.constraints.commands", "evaluations_app", "The rules of ExplaGraphs."
     ),

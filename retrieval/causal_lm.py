@@ -234,6 +234,11 @@ def _read(where: Path, name: str, device: str) -> tuple[Any, Any]:
     source, options = name, {}
     if where.suffix == ".gguf":
         source, options = str(where.parent), {"gguf_file": where.name}
+        if not all(map(importlib.util.find_spec, ("gguf", "accelerate"))):
+            raise ModelFileError(
+                f"{where} is a GGUF file, which gguf and accelerate read: pip install 'sheaf[lm]', "
+                "or give a Hugging Face folder"
+            )
     with _quiet():
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model = AutoModelForCausalLM.from_pretrained(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.demonstrations.datasets import TaskData
+from retrieval.demonstrations.evaluation import hits_of
 from retrieval.demonstrations.measures import (
     figures,
     interval,
@@ -29,12 +30,14 @@ from retrieval.demonstrations.template import Order, PromptTemplate, arranged
 
 if TYPE_CHECKING:
     from retrieval.causal_lm import CausalLM
+    from retrieval.demonstrations.retriever import DemonstrationRetriever
     from retrieval.demonstrations.score_store import ScoreStore
 
 __all__ = [
     "Candidates",
     "answers",
     "claim",
+    "claim_rows",
     "drawn_candidates",
     "drawn_queries",
     "feedback",
@@ -108,6 +111,21 @@ def feedback(scorer: LMScorer, task: Task, candidates: Candidates) -> list[dict[
         )
         start += len(ids)
     return rows
+
+
+def claim_rows(
+    data: TaskData, retrievers: Mapping[str, DemonstrationRetriever], *, k: int = 8, seeds: int = 3
+) -> dict[str, Sequence[Sequence[Demo]]]:
+    """Return demonstrations of each query: fixed sets by chance, then each retriever's.
+
+    `random-0`, … are the same `k` for all queries, as a prompt written once would have, so their
+    keys and values are computed once.
+    """
+    rows: dict[str, Sequence[Sequence[Demo]]] = {
+        f"random-{seed}": [drawn_queries(data.task.demos, k, seed=100 + seed)] * len(data.test)
+        for seed in range(seeds)
+    }
+    return rows | {name: hits_of(one, data, k=k) for name, one in retrievers.items()}
 
 
 def claim(

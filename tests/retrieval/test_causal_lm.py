@@ -85,6 +85,7 @@ def test_a_model_that_ignores_its_mask_is_refused(monkeypatch: pytest.MonkeyPatc
         CausalLM(model, tokenizer())
 
 
+@pytest.mark.slow
 def test_the_installed_model_writes_and_scores(capfd: pytest.CaptureFixture[str]) -> None:
     lm = CausalLM.load()
     assert capfd.readouterr() == ("", "")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from retrieval.causal_lm import CausalLM
 from retrieval.demonstrations.datasets import TaskData
 from retrieval.demonstrations.feedback import read_scored
 from retrieval.demonstrations.lm_evaluation import (
@@ -19,6 +21,7 @@ from retrieval.demonstrations.lm_evaluation import (
 from retrieval.demonstrations.lm_judge import lm_judge
 from retrieval.demonstrations.scorer import LMScorer, Pair
 from retrieval.demonstrations.task import Demo, Task
+from sheaf import app
 from tests.retrieval.demonstrations.toy_lm import toy_lm
 
 LABELS = ("terrible", "great")
@@ -87,7 +90,7 @@ def test_the_claim_compares_rows_on_the_same_queries() -> None:
         found["oracle"]["lm"] - found["fixed"]["lm"], abs=1e-5
     )
     assert found["oracle"]["gate"] is bool(right > 1)
-    assert lm_judge(lambda _: scorer)(data, same)["lm_accuracy"] == found["oracle"]["lm"]
+    assert lm_judge(scorer.lm)(data, same)["lm_accuracy"] == found["oracle"]["lm"]
 
 
 def test_the_best_demonstration_stands_next_to_the_query() -> None:
@@ -113,3 +116,26 @@ def test_the_formats_write_a_scored_answer_as_the_demonstrations_do(task: str) -
     demo = Demo("1", "a {dull} film", "SUBJ is made by OBJ")
     shown = template.demonstration(demo)
     assert shown.startswith(template.question(demo.input) + template.reply(demo.output))
+
+
+def test_the_command_prints_the_model_beside_the_vote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "demos" / "sent_cls"
+    folder.mkdir(parents=True)
+    lines = [f"{at % 2} {'gripping' if at % 2 else 'dull'} film {at}" for at in range(20)]
+    (folder / "stsa.binary.train").write_text("\n".join(lines))
+    (folder / "stsa.binary.test").write_text("1 a gripping part\n0 a dull part\n1 film 3 gripping")
+    monkeypatch.setattr(CausalLM, "load", lambda model: toy_lm())
+    options = ["--data", str(tmp_path), "--task", "sst2", "--retriever", "bm25"]
+    options += ["--store", str(tmp_path / "scores.sqlite"), "--queries", "2"]
+    done = CliRunner().invoke(app, ["eval", "demos-lm", *options, "--json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)["tasks"]["sst2"]
+    assert list(rows) == ["random-0", "random-1", "random-2", "bm25"]
+    assert all(len(row["right"]) == 2 for row in rows.values())
+    assert set(rows["bm25"]["against"]) == {"random-0", "random-1", "random-2"}
+    assert rows["bm25"]["vote"] == 1
+    table = CliRunner().invoke(app, ["eval", "demos-lm", *options])
+    assert table.exit_code == 0
+    assert "above the vote" in table.stdout

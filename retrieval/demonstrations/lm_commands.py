@@ -1,0 +1,102 @@
+"""The evaluation `sheaf eval demos-lm`: does a model answer better with retrieved examples?
+
+A thin layer over `lm_evaluation.claim`. Texts of the test are taken out of the pool first. Random
+rows are fixed sets of eight, the same for all queries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from kg.presentation import print_json, print_table
+from kg.reporting import report_errors
+
+__all__ = ["evaluations_app"]
+
+evaluations_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+#: The tasks of the published table that a small model is asked about.
+TASKS: Final = ("sst2", "trec", "subj", "semeval-re")
+#: Retrievers that need no training.
+UNTRAINED: Final = ("bm25", "tfidf", "minilm")
+COLUMNS: Final = ("lm", "vote", "match_at_8", "lm_macro_f1")
+
+
+@evaluations_app.callback()
+def _evaluations() -> None:
+    """Ask a language model with retrieved demonstrations."""
+
+
+@evaluations_app.command("demos-lm")
+@report_errors
+def demos_lm(
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="The data folder.")],
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task; repeatable; four if not given.")
+    ] = None,
+    retriever: Annotated[
+        list[str] | None,
+        typer.Option(help="bm25, tfidf, minilm or an encoder's folder; repeatable."),
+    ] = None,
+    lm: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Folder, GGUF or id; SmolLM2 if not given.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="File that keeps scores, to resume.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="At most so many of each test.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample of queries.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare a model's answers with eight random and eight retrieved demonstrations.
+
+    Beside its accuracy stands the vote of the same demonstrations.
+    """
+    from retrieval.causal_lm import CausalLM
+    from retrieval.demonstrations.datasets import load_task, without_tests
+    from retrieval.demonstrations.lm_evaluation import (
+        claim,
+        claim_rows,
+        drawn_queries,
+        task_scorer,
+    )
+    from retrieval.demonstrations.retriever import DemonstrationRetriever
+    from retrieval.demonstrations.score_store import ScoreStore
+
+    encoders: dict[str, Any] = {
+        name if name in UNTRAINED else Path(name).name: name if name in UNTRAINED else Path(name)
+        for name in retriever or ("bm25", "minilm")
+    }
+    wanted = [without_tests(load_task(data, name)) for name in task or TASKS]
+    model = CausalLM.load(lm)
+    kept = ScoreStore(store) if store else None
+    tables = {}
+    for one in wanted:
+        name = one.task.name
+        one = replace(one, test=tuple(drawn_queries(one.test, queries, seed=seed)))
+        typer.echo(f"{name}: {len(one.test)} queries", err=True)
+        retrievers = {row: DemonstrationRetriever(encoder) for row, encoder in encoders.items()}
+        tables[name] = claim(
+            task_scorer(model, name, store=kept),
+            one,
+            claim_rows(one, retrievers),
+            progress=lambda row: typer.echo(f"  {row}", err=True),
+        )
+    if kept is not None:
+        kept.close()
+    if json:
+        print_json({"queries": queries, "seed": seed, "lm": model.fingerprint, "tasks": tables})
+        return
+    for name, rows in tables.items():
+        typer.echo(f"\n{name}")
+        print_table(
+            ("", *COLUMNS, "above the vote"),
+            [
+                (row, *(found[column] for column in COLUMNS), "yes" if found["gate"] else "no")
+                for row, found in rows.items()
+            ],
+        )
