@@ -11,7 +11,7 @@ item's own explanation is never retrieved for it.
 | ways | explanations of an item |
 |---|---|
 | `none` | none; instead the reader learns a rule of its own for every index, by heart |
-| `random` | one of any training item |
+| `random` | one of any other training item |
 | `fixed` | retrieved by the untrained encoder |
 | `learned` | retrieved by the encoder, trained with the reader |
 | `optimal` | those of its index, by an oracle |
@@ -103,7 +103,10 @@ class _Model:
         n, pool = len(items), len(self.data.train)
         own = np.arange(n) if items is self.data.train else None
         if self.way == "random":
-            return np.random.default_rng([self.seed, draw]).integers(0, pool, (n, 1, 1))
+            lots = np.random.default_rng([self.seed, draw])
+            if own is None:
+                return lots.integers(0, pool, (n, 1, 1))
+            return (own[:, None, None] + lots.integers(1, pool, (n, 1, 1))) % pool
         if self.way in ("none", "right"):
             return np.zeros((n, 1, 0), np.int64)
         most = SETS * SET_SIZE if self.way != "optimal" else self._fewest_of_an_index
@@ -128,7 +131,7 @@ class _Model:
                 yield scores.topk(size).indices.numpy()
 
     def log_odds(self, items: Items, rows: IntArray, sets: IntArray) -> Tensor:
-        """Return log p(1|x) and log p(0|x), [rows, 2]."""
+        """Return log p(0|x) and log p(1|x), [rows, 2]."""
         import torch
 
         body = torch.from_numpy(items.body[rows])

@@ -68,7 +68,7 @@ def test_the_likelihood_is_the_sum_over_sets() -> None:
     assert torch.allclose(got.sum(1), torch.ones(5), atol=1e-5)
 
 
-@pytest.mark.parametrize("way", ["fixed", "learned", "optimal"])
+@pytest.mark.parametrize("way", ["random", "fixed", "learned", "optimal"])
 def test_an_item_never_gets_its_own_explanation(way: str) -> None:
     data = draw(sizes=SMALL)
     sets = _Model(data, way, seed=0).sets(data.train, draw=0)  # type: ignore[arg-type]
