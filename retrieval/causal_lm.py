@@ -107,8 +107,10 @@ class CausalLM:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the tokenizer and of evenly spaced values of every weight."""
+        """Hash of the tokenizer, of evenly spaced values of every weight, and of the precision."""
         digest = blake2b(digest_size=8)
+        if str(self.model.dtype) != "torch.float32":
+            digest.update(str(self.model.dtype).encode())
         digest.update(repr(sorted(self.tokenizer.get_vocab().items())).encode())
         for name, weight in self.model.state_dict().items():
             flat = weight.detach().reshape(-1)

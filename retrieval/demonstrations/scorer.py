@@ -16,10 +16,8 @@ values are those of one plain pass per answer, up to rounding (1e-5).
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +27,10 @@ from retrieval.demonstrations.generation import Allowed, greedy
 from retrieval.demonstrations.score_store import ScoreStore, score_key
 from retrieval.demonstrations.task import Demo
 from retrieval.demonstrations.template import PromptTemplate
-from retrieval.demonstrations.token_tree import Forest, Trunk, laid_out, plan, rows_of
-from retrieval.errors import NonFiniteScores, QueryShapeError
+from retrieval.demonstrations.tree_reader import CAPACITY, TreeReader
+from retrieval.errors import QueryShapeError
 
 __all__ = ["LMScorer", "Pair"]
-
-log = logging.getLogger(__name__)
-
-#: Tokens of a row: more waste in attention than they save in padding above (measured on SmolLM2).
-CAPACITY: Final = 192
-#: Tokens of a batch, on the CPU and on an accelerator.
-BATCH_CPU: Final = 512
-BATCH_DEVICE: Final = 16384
 
 type Scores = NDArray[np.float32]
 
@@ -82,7 +72,7 @@ class LMScorer:
         self.lm = lm
         self.template = template or PromptTemplate()
         self.store = store
-        self.capacity = capacity
+        self._reader = TreeReader(lm, capacity=capacity)
         self._bos = lm.bos if bos else ()
 
     def score(self, pairs: Sequence[Pair], *, labels: Sequence[str] | None = None) -> Scores:
@@ -176,7 +166,7 @@ class LMScorer:
             todo.setdefault(keys[-1], (prompt, ids))
         known = self.store.get(list(todo)) if self.store is not None else {}
         missing = [key for key in todo if key not in known]
-        for found in self._computed([todo[key] for key in missing]):
+        for found in self._reader.mean_log_probs([todo[key] for key in missing]):
             scores = [(missing[at], score) for at, score in found]
             if self.store is not None:
                 self.store.put(scores)
@@ -194,94 +184,6 @@ class LMScorer:
                 f"{self.lm.longest}: give fewer demonstrations (max_tokens when retrieving)"
             )
 
-    def _computed(
-        self, jobs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
-    ) -> Iterator[list[tuple[int, float]]]:
-        """Yield (job, mean log-probability) in the order in which they become known."""
-        if not jobs:
-            return
-        texts = [prompt + answer for prompt, answer in jobs]
-        order = sorted(range(len(jobs)), key=texts.__getitem__)
-        texts = [texts[at] for at in order]
-        answers = [len(jobs[at][0]) for at in order]
-        sequences = [text[:-1] for text in texts]
-        last = [text[-1] for text in texts]
-        done = 0
-        stack: list[tuple[Trunk, list[Any]]] = []
-        for trunk in plan(sequences, answers, self.capacity // 2):
-            while stack and stack[-1][0] is not trunk.parent:
-                stack.pop()
-            above = stack[-1][1] if stack else []
-            kept = self._read_trunk(sequences[trunk.of][trunk.start : trunk.stop], trunk, above)
-            stack.append((trunk, kept))
-            forests = [
-                laid_out(sequences, answers, last, piece, trunk.stop) for piece in trunk.pieces
-            ]
-            for rows in _batches(rows_of(forests, self.capacity), self._batch_tokens):
-                found = self._read_rows(rows, kept, trunk.stop)
-                done += len(found)
-                log.info("scored %d of %d answers", done, len(jobs))
-                yield [(order[at], score) for at, score in found]
-
-    @property
-    def _batch_tokens(self) -> int:
-        return BATCH_CPU if self.lm.device.type == "cpu" else BATCH_DEVICE
-
-    def _read_trunk(self, tokens: Sequence[int], trunk: Trunk, above: list[Any]) -> list[Any]:
-        """Return keys and values (each layer) of a trunk and of all above it."""
-        import torch
-
-        if not tokens:
-            return above
-        device = self.lm.device
-        with torch.inference_mode():
-            cache = self.lm.new_cache(above)
-            mask = torch.ones(1, len(tokens), trunk.stop, dtype=torch.bool, device=device)
-            self.lm.states(
-                torch.tensor([list(tokens)], device=device),
-                mask=mask.tril(trunk.start),
-                positions=torch.arange(trunk.start, trunk.stop, device=device)[None],
-                cache=cache,
-            )
-        return self.lm.kept(cache)
-
-    def _read_rows(
-        self, rows: Sequence[Forest], above: list[Any], depth: int
-    ) -> list[tuple[int, float]]:
-        """Return (sequence, mean log-probability) of the answers that stand in rows."""
-        import torch
-
-        device = self.lm.device
-        ids, positions, mask = _arrays(rows, depth)
-        asked = sorted(
-            (row * ids.shape[1] + place, token, at)
-            for row, forest in enumerate(rows)
-            for place, token, at in forest.asked
-        )
-        places, tokens, owners = (np.array(column) for column in zip(*asked, strict=True))
-        distinct, which = np.unique(places, return_inverse=True)
-        with torch.inference_mode():
-            cache = self.lm.new_cache(above, rows=len(rows)) if above else None
-            states = self.lm.states(
-                torch.from_numpy(ids).to(device),
-                mask=torch.from_numpy(mask).to(device),
-                positions=torch.from_numpy(positions).to(device),
-                cache=cache,
-            )
-            found = self.lm.log_probs(
-                states.flatten(0, 1)[torch.from_numpy(distinct).to(device)],
-                torch.from_numpy(which).to(device),
-                torch.from_numpy(tokens).to(device),
-            )
-        values = found.double().cpu().numpy()
-        if not np.isfinite(values).all():
-            raise NonFiniteScores(
-                "the language model gave NaN or infinity as log-probability; load it in float32"
-            )
-        sequences, each = np.unique(owners, return_inverse=True)
-        means = np.bincount(each, values) / np.bincount(each)
-        return list(zip(sequences.tolist(), means.tolist(), strict=True))
-
 
 def normalised(means: Scores) -> Scores:
     """Return e^ℓ(y) / Σ e^ℓ(y′) over the last axis: the shares of labels.
@@ -291,37 +193,3 @@ def normalised(means: Scores) -> Scores:
     """
     powers = np.exp(means - means.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
-
-
-def _batches(rows: Sequence[Forest], most: int) -> Iterator[list[Forest]]:
-    """Yield rows (longest first) in batches of at most `most` padded tokens, or of one row."""
-    batch: list[Forest] = []
-    for row in rows:
-        if batch and (len(batch) + 1) * len(batch[0].tokens) > most:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
-def _arrays(
-    rows: Sequence[Forest], depth: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return ids, positions [rows, tokens] and mask [rows, tokens, depth + tokens]."""
-    longest = max(len(row.tokens) for row in rows)
-    ids = np.zeros((len(rows), longest), np.int64)
-    positions = np.zeros_like(ids)
-    # Padding sees itself alone, so that no softmax is empty.
-    ends = np.broadcast_to(np.arange(1, longest + 1), ids.shape).copy()
-    for at, row in enumerate(rows):
-        own = len(row.tokens)
-        ids[at, :own] = row.tokens
-        positions[at, :own] = row.positions
-        ends[at, :own] = row.ends
-    place = np.arange(longest)
-    tree = (place[None, :, None] >= place[None, None, :]) & (
-        place[None, :, None] < ends[:, None, :]
-    )
-    before = np.ones((len(rows), longest, depth), bool)
-    return ids, positions, np.concatenate([before, tree], axis=2)

@@ -12,6 +12,7 @@ from retrieval.demonstrations.score_store import ScoreStore
 from retrieval.demonstrations.scorer import LMScorer, Pair, normalised
 from retrieval.demonstrations.task import Demo
 from retrieval.demonstrations.template import PromptTemplate
+from retrieval.demonstrations.tree_reader import TreeReader
 from retrieval.errors import NonFiniteScores, QueryShapeError
 from tests.retrieval.demonstrations.toy_lm import (
     naive_mean_log_prob,
@@ -235,7 +236,7 @@ def test_a_store_resumes_and_keeps_models_and_templates_apart(
     with ScoreStore(tmp_path / "scores.sqlite") as store:
         scorer = LMScorer(toy_lm(), store=store, capacity=40)
         calls = 0
-        read_rows = LMScorer._read_rows
+        read_rows = TreeReader._read_rows
 
         def dying(self, *rest):  # type: ignore[no-untyped-def]
             nonlocal calls
@@ -245,7 +246,7 @@ def test_a_store_resumes_and_keeps_models_and_templates_apart(
             return read_rows(self, *rest)
 
         with monkeypatch.context() as patch:
-            patch.setattr(LMScorer, "_read_rows", dying)
+            patch.setattr(TreeReader, "_read_rows", dying)
             with pytest.raises(Killed):
                 scorer.label_log_probs(prompts, LABELS)
         kept = len(store)
