@@ -336,9 +336,9 @@ def space_of(encoder: Encoder, engine: Engine) -> Space:
                 f"{encoder} is no folder of an encoder; give one that sentence-transformers saved, "
                 'or "bm25", "tfidf" or "minilm"'
             )
-        from sentence_transformers import SentenceTransformer
+        from retrieval.encoders.trainable import opened
 
-        encoder = SentenceTransformer(str(encoder), local_files_only=True)
+        encoder = opened(Path(encoder))
     if hasattr(encoder, "encode_query") and hasattr(encoder, "encode_document"):
         model: Any = encoder
         if model.similarity_fn_name not in ("cosine", "dot"):
