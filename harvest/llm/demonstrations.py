@@ -20,9 +20,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from harvest.errors import InputError
+from harvest.llm.prompt import PARAMETER
 from kg.schema import RelationDef, Schema
 from retrieval.demonstrations.graph_pool import GraphPool, encoder_name
 from retrieval.demonstrations.source_sentences import SourceSentence, StatedTriple
@@ -32,10 +33,7 @@ if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
     from retrieval.demonstrations.task import Demo
 
-__all__ = ["PARAMETER", "Demonstrations"]
-
-#: Parameter of configs that read with demonstrations: how many.
-PARAMETER: Final = "demonstrations"
+__all__ = ["Demonstrations"]
 
 
 class Demonstrations:

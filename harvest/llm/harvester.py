@@ -16,21 +16,23 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from harvest.errors import AnswerError, ContextTooLong, InputError
 from harvest.llm.background import GRACE, BackgroundLoop
 from harvest.llm.chunking import halves, sentence_chunks, sentence_spans
 from harvest.llm.client import LanguageModel
 from harvest.llm.completion import Completion
-from harvest.llm.demonstrations import PARAMETER, Demonstrations
-from harvest.llm.prompt import Prompt
+from harvest.llm.prompt import PARAMETER, Prompt
 from harvest.llm.reading import StatementReader
 from harvest.llm.rows import Rows, read_rows
 from harvest.llm.scoring import score_rows
 from harvest.report import Dropped
 from kg.records import Batch, Chunk, Config, Document, Mention, Span
 from kg.schema import Schema
+
+if TYPE_CHECKING:
+    from harvest.llm.demonstrations import Demonstrations
 
 __all__ = ["LLMHarvester"]
 

@@ -28,7 +28,7 @@ import numpy as np
 from harvest.errors import InputError
 from harvest.llm.chunking import sentence_chunks, sentence_spans
 from harvest.llm.constrained import TEMPLATE, ConstrainedExtractor, written
-from harvest.llm.demonstrations import PARAMETER, Demonstrations
+from harvest.llm.prompt import PARAMETER
 from harvest.llm.reading import StatementReader
 from harvest.llm.rows import Row
 from harvest.llm.scoring import HIGHEST
@@ -38,6 +38,7 @@ from kg.schema import Schema
 from retrieval.demonstrations.template import arranged
 
 if TYPE_CHECKING:
+    from harvest.llm.demonstrations import Demonstrations
     from retrieval.causal_lm import CausalLM
     from retrieval.demonstrations.task import Demo
 

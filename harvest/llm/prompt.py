@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from kg.records import LITERAL_TYPES
 from kg.schema import RelationDef, Schema
 
-__all__ = ["Prompt"]
+__all__ = ["PARAMETER", "Prompt"]
+
+#: Parameter of configs whose questions have solved examples in front of them: how many.
+PARAMETER: Final = "demonstrations"
 
 _TASK = """\
 You read a passage and list every statement in it that one of the relations below can express.

@@ -17,8 +17,9 @@ from harvest.errors import BudgetReached, InputError
 from harvest.job import harvest_documents
 from harvest.llm.budget import Budget
 from harvest.llm.completion import Completion
-from harvest.llm.demonstrations import PARAMETER, Demonstrations
+from harvest.llm.demonstrations import Demonstrations
 from harvest.llm.harvester import LLMHarvester
+from harvest.llm.prompt import PARAMETER
 from harvest.llm.rows import read_rows
 from harvest.report import Report
 from harvest.responses import ResponseCache

@@ -15,8 +15,9 @@ from harvest import commands
 from harvest.errors import InputError
 from harvest.job import Harvester, harvest_documents
 from harvest.llm.constrained import TEMPLATE, written
-from harvest.llm.demonstrations import PARAMETER, Demonstrations
+from harvest.llm.demonstrations import Demonstrations
 from harvest.llm.local import LocalHarvester
+from harvest.llm.prompt import PARAMETER
 from kg.records import Document
 from kg.schema import Schema
 from retrieval.causal_lm import CausalLM
