@@ -16,10 +16,11 @@ import sheaf
 from kg.ids import entity_id
 from kg.records import Batch, Chunk, Config, Document, Evidence, Literal, Mention, Prediction
 from kg.store.protocol import GraphStore
-from retrieval.demonstrations.graph_pool import GraphPool
+from retrieval.demonstrations.graph_pool import GraphPool, encoder_name
 from retrieval.demonstrations.source_sentences import source_sentences
 from retrieval.errors import ModelFileError, QueryShapeError, UnknownRelation
 from tests.kg import sample_graph
+from tests.retrieval.demonstrations.toy_encoder import toy_encoder
 
 CONFIG = Config(harvester="by-hand", parameters={"types": {"Person": "", "Place": ""}})
 OTHER = Config(harvester="by-hand", version="2", parameters=CONFIG.parameters)
@@ -436,6 +437,18 @@ def test_vectors_are_kept_with_the_graph(tmp_path: Path, monkeypatch: pytest.Mon
     graph = kg.open_graph(tmp_path / "x.kg")
     with pytest.raises(ModelFileError, match=r"delete .*minilm, and they are encoded anew"):
         GraphPool(graph, "minilm")
+    graph.close()
+
+
+def test_a_trained_encoder_is_kept_under_a_hash_of_its_files(tmp_path: Path) -> None:
+    folder = toy_encoder(tmp_path)
+    graph = fill(kg.open_graph(tmp_path / "x.kg"))
+    first = GraphPool(graph, folder).retrieve("Ada was born in London.")
+    assert len(first) == 3 and GraphPool(graph, folder).retrieve("Ada was born in London.") == first
+    kept = {path.name for path in (tmp_path / "x.kg" / "demonstrations").iterdir()}
+    assert kept == {encoder_name(folder)} and encoder_name(folder).startswith("encoder-")
+    (folder / "README.md").write_text("trained further")
+    assert encoder_name(folder) not in kept
     graph.close()
 
 
