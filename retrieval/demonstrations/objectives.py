@@ -11,6 +11,7 @@ demonstrations of the batch:
 | `llmr` | KL to the feedback's scores + 0.2·L_ib without equal answers | Wang et al., EACL 2024 |
 | `ceil` | margin ranking of sets by their determinant | Ye et al., ICML 2023 |
 | `uwe` | many-to-many InfoNCE over all pairs that are edges | unified work embeddings |
+| `uwe-soft` | the same, by soft late interaction of the query's tokens | same |
 
 Vectors have length one and a temperature, where UDR has raw dot products of first-token vectors:
 the index is of cosines, and so are the small encoders that training starts from.
@@ -20,6 +21,7 @@ A batch holds the query itself, or a text equal to it, only as a pair that count
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -36,15 +38,17 @@ from retrieval.triple_data import IntArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Batch", "LabelLesson", "Lesson", "Loss", "ScoredLesson", "batch_loss"]
+__all__ = ["Batch", "LabelLesson", "Lesson", "Loss", "ScoredLesson", "batch_loss", "edge_loss"]
 
-type Loss = Literal["epr", "udr", "udr-predicted", "llmr", "ceil", "uwe"]
+type Loss = Literal["epr", "udr", "udr-predicted", "llmr", "ceil", "uwe", "uwe-soft"]
 
 #: λ of UDR, and the weights of its program.
 RANK_SHARE: Final = 0.8
 PREDICTED_RANK_WEIGHT: Final = 4.0
 #: Weight of the contrastive term beside the KL (LLM-R).
 CONTRAST: Final = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +150,16 @@ class ScoredLesson:
         self.task = task
         self.scored = tuple(scored)
         # Lists of a batch form a table, so the shortest decides.
-        self.count = min([count, *(len(one.candidates) for one in scored)])
+        shortest = min((len(one.candidates) for one in scored), default=count)
+        if shortest < count:
+            _log.warning(
+                "%s: a list has only %d candidates, so a step sees %d of each instead of %d",
+                task.name,
+                shortest,
+                shortest,
+                count,
+            )
+        self.count = min(count, shortest)
         self.top = top
 
     def __len__(self) -> int:
@@ -200,14 +213,12 @@ def batch_loss(loss: Loss, batch: Batch, vectors: Tensor, *, temperature: float)
     from retrieval.losses.distillation import list_kl
     from retrieval.losses.info_nce import info_nce
     from retrieval.losses.list_wise import list_wise
-    from retrieval.losses.many_to_many import many_to_many
 
     cosines = vectors[: len(batch.queries)] @ vectors[len(batch.queries) :].T
+    if loss == "uwe":
+        return edge_loss(batch, cosines, temperature=temperature)
     device = cosines.device
     same = torch.as_tensor(batch.same, device=device)
-    if loss == "uwe":
-        positives = torch.as_tensor(batch.positives, device=device)
-        return many_to_many(cosines, positives, temperature=temperature, ignored=same)
     if loss == "ceil":
         from retrieval.demonstrations.set_training import set_loss
 
@@ -226,6 +237,17 @@ def batch_loss(loss: Loss, batch: Batch, vectors: Tensor, *, temperature: float)
     if loss == "udr":
         return RANK_SHARE * list_wise(logits, ranks) + (1 - RANK_SHARE) * in_batch
     return PREDICTED_RANK_WEIGHT * list_wise(logits, ranks, weight="predicted") + in_batch
+
+
+def edge_loss(batch: Batch, similarities: Tensor, *, temperature: float) -> Tensor:
+    """Return the many-to-many InfoNCE of similarities [queries, demonstrations], a scalar."""
+    import torch
+
+    from retrieval.losses.many_to_many import many_to_many
+
+    positives = torch.as_tensor(batch.positives, device=similarities.device)
+    same = torch.as_tensor(batch.same, device=similarities.device)
+    return many_to_many(similarities, positives, temperature=temperature, ignored=same)
 
 
 def _same(queries: Sequence[Demo], demos: Sequence[Demo]) -> NDArray[np.bool_]:

@@ -29,6 +29,7 @@ from retrieval.demonstrations.feedback import Scored
 from retrieval.demonstrations.mining import demo_text, query_text
 from retrieval.demonstrations.objectives import ScoredLesson
 from retrieval.demonstrations.task import Demo, Task
+from retrieval.demonstrations.training_run import INTERACTION
 from retrieval.errors import ModelFileError, NonFiniteScores, QueryShapeError
 from retrieval.files import replaced
 
@@ -247,10 +248,10 @@ class TokenScorer:
 
     Args:
         encoder: as it was when the index was built.
-        temperature: of the weights of the tokens.
+        temperature: of the weights of the tokens; training has the same.
     """
 
-    def __init__(self, encoder: TrainableEncoder, *, temperature: float = 0.5) -> None:
+    def __init__(self, encoder: TrainableEncoder, *, temperature: float = INTERACTION) -> None:
         self.encoder = encoder
         self.temperature = temperature
 

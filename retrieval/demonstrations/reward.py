@@ -16,7 +16,6 @@ EACL 2024.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -44,8 +43,6 @@ PASSAGES: Final = 8
 #: Score of a demonstration whose answer is not the query's.
 OTHER_ANSWER: Final = -100.0
 BATCH: Final = 32
-
-_log = logging.getLogger(__name__)
 
 
 class RewardModel:

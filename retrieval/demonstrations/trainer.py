@@ -7,7 +7,7 @@ retriever = trainer.fit(tasks)                                            # read
 trainer.train(tasks).encoder.save(folder)                                 # for SentenceTransformer
 ```
 
-| step | scored lists (all losses with a scorer) | labels alone (`uwe`) |
+| step | scored lists (all losses with a scorer) | labels alone (`uwe`, `uwe-soft`) |
 |---|---|---|
 | candidates | K by BM25 for each training query | all of the pool |
 | feedback | the scorer, once for each pair | equal answers |
@@ -65,7 +65,9 @@ HELD_OUT: Final = 0.1
 MOST_HELD_OUT: Final = 100
 #: Demonstrations that stand for a large pool when labels are measured.
 MEASURED_POOL: Final = 500
-LOSSES: Final = ("epr", "udr", "udr-predicted", "llmr", "ceil", "uwe")
+LOSSES: Final = ("epr", "udr", "udr-predicted", "llmr", "ceil", "uwe", "uwe-soft")
+#: Those that need no more than edges, which labels give.
+EDGE_LOSSES: Final = ("uwe", "uwe-soft")
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +143,7 @@ class DemonstrationTrainer:
     @property
     def from_labels(self) -> bool:
         """Whether edges are labels and no list is scored."""
-        return self.scorer is None and self.loss == "uwe"
+        return self.scorer is None and self.loss in EDGE_LOSSES
 
     def fit(self, tasks: Sequence[Task]) -> DemonstrationRetriever:
         """Train, and return a retriever with the pools of the tasks."""
@@ -287,6 +289,13 @@ class DemonstrationTrainer:
         for task in tasks:
             # A list of one candidate, or of equal scores, says nothing about order.
             useful = [one for one in lists[task.name].values() if len(set(one.scores)) > 1]
+            if len(useful) < len(lists[task.name]):
+                _log.info(
+                    "%s: %d of %d lists teach no order, as all their scores are equal",
+                    task.name,
+                    len(lists[task.name]) - len(useful),
+                    len(lists[task.name]),
+                )
             held, rest = self._split(useful)
             if self.loss == "ceil":
                 lessons.append(SetLesson(task, self._sets(task, rest, number)))

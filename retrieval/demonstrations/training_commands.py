@@ -27,6 +27,7 @@ class LossName(StrEnum):
     """The losses of `objectives`."""
 
     uwe = "uwe"
+    uwe_soft = "uwe-soft"
     epr = "epr"
     udr = "udr"
     udr_predicted = "udr-predicted"

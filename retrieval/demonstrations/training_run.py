@@ -18,13 +18,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from retrieval.demonstrations.grad_cache import cached_backward
 from retrieval.demonstrations.mining import demo_text, query_text
-from retrieval.demonstrations.objectives import Lesson, Loss, batch_loss
+from retrieval.demonstrations.objectives import Batch, Lesson, Loss, batch_loss, edge_loss
 from retrieval.errors import ModelFileError, NonFiniteScores, QueryShapeError
 from retrieval.files import replaced
 
@@ -40,6 +40,8 @@ SIZE_EXPONENT: Final = 0.5
 #: Longest gradient; a batch of outliers should not undo the last hundred.
 LONGEST_GRADIENT: Final = 1.0
 WEIGHT_DECAY: Final = 0.01
+#: Temperature of the token weights in soft late interaction (the paper's appendix).
+INTERACTION: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -153,22 +155,7 @@ def run(
         name = names[state.generator.choice(len(names), p=[rates[name] for name in names])]
         state.report.drawn[name] = state.report.drawn.get(name, 0) + 1
         batch = by_name[name].batch(options.batch, state.generator)
-        texts = [query_text(batch.task, query) for query in batch.queries]
-        texts += [demo_text(batch.task, demo) for demo in batch.demos]
-
-        def of_vectors(vectors: Tensor, batch: Any = batch) -> Tensor:
-            return batch_loss(loss, batch, vectors, temperature=options.temperature)
-
-        if len(texts) <= options.piece:
-            value = of_vectors(encoder.vectors(texts))
-            value.backward()  # type: ignore[no-untyped-call]
-        else:
-            value = cached_backward(
-                lambda part: encoder.forward(part)["sentence_embedding"],
-                texts,
-                of_vectors,
-                piece=options.piece,
-            )
+        value = _backward(encoder, batch, loss, options)
         if not math.isfinite(value.item()):
             raise NonFiniteScores(
                 f"the loss is {value.item()} after {state.step} steps; lower the learning rate "
@@ -183,6 +170,41 @@ def run(
                 state.save(checkpoint)
     state.settle(measured=measure is not None)
     return state.report
+
+
+def _backward(encoder: TrainableEncoder, batch: Batch, loss: Loss, options: RunOptions) -> Tensor:
+    """Add the gradient of a batch's loss to the parameters and return the loss."""
+    asked = [query_text(batch.task, query) for query in batch.queries]
+    shown = [demo_text(batch.task, demo) for demo in batch.demos]
+
+    def of_vectors(vectors: Tensor) -> Tensor:
+        return batch_loss(loss, batch, vectors, temperature=options.temperature)
+
+    count = len(asked) + len(shown)
+    if loss == "uwe-soft":
+        from retrieval.losses.soft_late_interaction import soft_late_interaction
+
+        if count > options.piece:
+            raise QueryShapeError(
+                f"a batch of {count} texts is above piece ({options.piece}), and token vectors "
+                "cannot be cached; lower batch"
+            )
+        tokens, mask = encoder.tokens(asked)
+        similarities = soft_late_interaction(
+            tokens, mask, encoder.vectors(shown), temperature=INTERACTION
+        )
+        value = edge_loss(batch, similarities, temperature=options.temperature)
+    elif count <= options.piece:
+        value = of_vectors(encoder.vectors([*asked, *shown]))
+    else:
+        return cached_backward(
+            lambda part: encoder.forward(part)["sentence_embedding"],
+            [*asked, *shown],
+            of_vectors,
+            piece=options.piece,
+        )
+    value.backward()  # type: ignore[no-untyped-call]
+    return value.detach()
 
 
 class _State:

@@ -108,6 +108,26 @@ class TrainableEncoder:
         parts = [self.forward(part)["sentence_embedding"] for part in pieces]
         return torch.cat(parts)[torch.as_tensor(np.argsort(order))]
 
+    def tokens(self, texts: Sequence[str], *, piece: int = PIECE) -> tuple[Tensor, Tensor]:
+        """Return the token vectors [texts, longest, dim] with their graph, and which are tokens."""
+        import torch
+        from torch.nn import functional
+
+        order, pieces = by_length(texts, piece)
+        read = [self.forward(part) for part in pieces]
+        longest = max(part["attention_mask"].shape[1] for part in read)
+        padding = [longest - part["attention_mask"].shape[1] for part in read]
+        states = [
+            functional.pad(part["token_embeddings"], (0, 0, 0, missing))
+            for part, missing in zip(read, padding, strict=True)
+        ]
+        masks = [
+            functional.pad(part["attention_mask"].bool(), (0, missing))
+            for part, missing in zip(read, padding, strict=True)
+        ]
+        back = torch.as_tensor(np.argsort(order))
+        return torch.cat(states)[back], torch.cat(masks)[back]
+
     def forward(self, texts: Sequence[str]) -> dict[str, Any]:
         """Return what the model's modules give for one piece: vectors, token vectors, mask."""
         from sentence_transformers.util import batch_to_device

@@ -273,6 +273,33 @@ def test_tasks_are_drawn_by_the_root_of_their_size(encoder: TrainableEncoder) ->
     assert drawn["small"] == pytest.approx(20, abs=11)
 
 
+def test_tokens_of_several_pieces_are_those_of_one_text_alone(encoder: TrainableEncoder) -> None:
+    texts = ["the cat is a kind thing", "cat", "the dog runs"]
+    tokens, mask = encoder.tokens(texts, piece=2)
+    for row, text in enumerate(texts):
+        alone, own = encoder.tokens([text])
+        assert mask[row].sum() == own.sum()
+        torch.testing.assert_close(tokens[row][mask[row]], alone[0][own[0]], atol=1e-5, rtol=0)
+
+
+def test_soft_late_interaction_is_trained_and_never_cached(encoder: TrainableEncoder) -> None:
+    lessons = [LabelLesson(kinds())]
+    options = RunOptions(steps=20, batch=12, learning_rate=3e-3, checks=2)
+    report = run(encoder, lessons, loss="uwe-soft", options=options)
+    assert report.checks[-1].loss < report.checks[0].loss
+    with pytest.raises(QueryShapeError, match="lower batch"):
+        run(encoder, lessons, loss="uwe-soft", options=replace(options, piece=6))
+
+
+def test_short_lists_are_reported_not_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    task = kinds()
+    lists = scored(CountingFeedback(), task, {"d0": ["d1", "d2"], "d3": ["d4", "d5", "d6"]})
+    lesson = ScoredLesson(task, list(lists.values()), 3)
+    assert len(lesson) == 2
+    assert lesson.batch(2, np.random.default_rng(0)).own.shape == (2, 2)
+    assert "only 2 candidates" in caplog.text
+
+
 # --------------------------------------------------------------------- gradient caching
 
 
