@@ -49,19 +49,26 @@ def demos_lm(
         Path | None, typer.Option(dir_okay=False, help="File that keeps scores, to resume.")
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="At most so many of each test.")] = 200,
+    scored: Annotated[
+        int, typer.Option(min=0, help="Training queries whose 16 candidates are scored singly.")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample of queries.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare a model's answers with eight random and eight retrieved demonstrations.
 
-    Beside its accuracy stands the vote of the same demonstrations.
+    Beside its accuracy stands the vote of the same demonstrations. --scored says what a single one
+    does: by chance, by BM25, the best by the model's own score, and how much of it is copying.
     """
     from retrieval.causal_lm import CausalLM
     from retrieval.demonstrations.datasets import load_task, without_tests
     from retrieval.demonstrations.lm_evaluation import (
         claim,
         claim_rows,
+        drawn_candidates,
         drawn_queries,
+        feedback,
+        feedback_figures,
         task_scorer,
     )
     from retrieval.demonstrations.retriever import DemonstrationRetriever
@@ -74,14 +81,20 @@ def demos_lm(
     wanted = [without_tests(load_task(data, name)) for name in task or TASKS]
     model = CausalLM.load(lm)
     kept = ScoreStore(store) if store else None
-    tables = {}
+    tables, single = {}, {}
     for one in wanted:
         name = one.task.name
         one = replace(one, test=tuple(drawn_queries(one.test, queries, seed=seed)))
         typer.echo(f"{name}: {len(one.test)} queries", err=True)
         retrievers = {row: DemonstrationRetriever(encoder) for row, encoder in encoders.items()}
+        scorer = task_scorer(model, name, store=kept)
+        if scored:
+            asked = drawn_queries(one.task.demos, scored, seed=seed)
+            candidates = drawn_candidates(one.task, asked, n=16, seed=seed)
+            rows = feedback(scorer, one.task, candidates)
+            single[name] = feedback_figures(one.task, rows)
         tables[name] = claim(
-            task_scorer(model, name, store=kept),
+            scorer,
             one,
             claim_rows(one, retrievers),
             progress=lambda row: typer.echo(f"  {row}", err=True),
@@ -89,7 +102,15 @@ def demos_lm(
     if kept is not None:
         kept.close()
     if json:
-        print_json({"queries": queries, "seed": seed, "lm": model.fingerprint, "tasks": tables})
+        print_json(
+            {
+                "queries": queries,
+                "seed": seed,
+                "lm": model.fingerprint,
+                "tasks": tables,
+                "one_demonstration": single,
+            }
+        )
         return
     for name, rows in tables.items():
         typer.echo(f"\n{name}")
@@ -100,3 +121,7 @@ def demos_lm(
                 for row, found in rows.items()
             ],
         )
+    if single:
+        typer.echo("\none demonstration")
+        columns = list(next(iter(single.values())))
+        print_table(("", *columns), [(name, *found.values()) for name, found in single.items()])

@@ -41,6 +41,7 @@ __all__ = [
     "drawn_candidates",
     "drawn_queries",
     "feedback",
+    "feedback_figures",
     "task_scorer",
 ]
 
@@ -111,6 +112,36 @@ def feedback(scorer: LMScorer, task: Task, candidates: Candidates) -> list[dict[
         )
         start += len(ids)
     return rows
+
+
+def feedback_figures(task: Task, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what one demonstration does, of the rows of `feedback`.
+
+    Keys: accuracy with a candidate by chance (`lm_any`), with the first by BM25 (`lm_first`), with
+    the best by the model's own score (`lm_oracle`: no retriever that ranks these candidates does
+    better); and how much of it is copying: the gold label's mean share after a demonstration with
+    that label (`share_same_label`) and after another (`share_other_label`), and how often the best
+    candidate has the gold label (`best_has_label`; by chance `any_has_label`).
+    """
+    outputs = {demo.id: demo.output for demo in task.demos}
+    best = [int(np.argmax(row["scores"])) for row in rows]
+    same = [[outputs[id] == outputs[row["query"]] for id in row["candidates"]] for row in rows]
+    flat = np.concatenate([np.array(one, bool) for one in same])
+    shares = np.concatenate([np.array(row["scores"]) for row in rows])
+
+    def mean(values: Any) -> float:
+        return round(float(np.mean(values)), 6) if len(values) else 0.0
+
+    return {
+        "queries": len(rows),
+        "lm_any": mean(np.concatenate([row["right"] for row in rows])),
+        "lm_first": mean([row["right"][0] for row in rows]),
+        "lm_oracle": mean([row["right"][at] for row, at in zip(rows, best, strict=True)]),
+        "share_same_label": mean(shares[flat]),
+        "share_other_label": mean(shares[~flat]),
+        "best_has_label": mean([own[at] for own, at in zip(same, best, strict=True)]),
+        "any_has_label": mean(flat),
+    }
 
 
 def claim_rows(

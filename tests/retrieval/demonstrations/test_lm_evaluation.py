@@ -16,6 +16,7 @@ from retrieval.demonstrations.lm_evaluation import (
     drawn_candidates,
     drawn_queries,
     feedback,
+    feedback_figures,
     task_scorer,
 )
 from retrieval.demonstrations.lm_judge import lm_judge
@@ -70,6 +71,25 @@ def test_feedback_is_the_share_of_the_gold_label_and_is_read_by_the_trainer(
     read = read_scored(tmp_path / "rows.json", TASK)
     assert {id: list(one.scores) for id, one in read.items()} == {
         row["query"]: row["scores"] for row in rows
+    }
+
+
+def test_what_one_demonstration_does_solved_by_hand() -> None:
+    rows = [  # query 0 is terrible: candidates 2 (terrible), 1 and 3 (great)
+        {"query": "0", "candidates": ["1", "2", "3"], "scores": [0.2, 0.9, 0.4]},
+        {"query": "1", "candidates": ["2", "4", "3"], "scores": [0.6, 0.1, 0.5]},
+    ]
+    rows[0]["right"], rows[1]["right"] = [False, True, False], [True, False, False]
+    found = feedback_figures(TASK, rows)
+    assert found == {
+        "queries": 2,
+        "lm_any": pytest.approx(2 / 6, abs=1e-6),
+        "lm_first": 0.5,
+        "lm_oracle": 1.0,
+        "share_same_label": 0.7,
+        "share_other_label": 0.325,
+        "best_has_label": 0.5,
+        "any_has_label": pytest.approx(2 / 6, abs=1e-6),
     }
 
 
@@ -136,6 +156,7 @@ def test_the_command_prints_the_model_beside_the_vote(
     assert all(len(row["right"]) == 2 for row in rows.values())
     assert set(rows["bm25"]["against"]) == {"random-0", "random-1", "random-2"}
     assert rows["bm25"]["vote"] == 1
-    table = CliRunner().invoke(app, ["eval", "demos-lm", *options])
-    assert table.exit_code == 0
+    table = CliRunner().invoke(app, ["eval", "demos-lm", *options, "--scored", "3"])
+    assert table.exit_code == 0, table.output
     assert "above the vote" in table.stdout
+    assert "lm_oracle" in table.stdout
