@@ -91,8 +91,7 @@ def demos_lm(
         if scored:
             asked = drawn_queries(one.task.demos, scored, seed=seed)
             candidates = drawn_candidates(one.task, asked, n=16, seed=seed)
-            rows = feedback(scorer, one.task, candidates)
-            single[name] = feedback_figures(one.task, rows)
+            single[name] = feedback_figures(one.task, feedback(scorer, one.task, candidates))
         tables[name] = claim(
             scorer,
             one,
