@@ -60,8 +60,7 @@ __all__ = ["DemonstrationTrainer", "Trained"]
 
 type Lists = dict[str, dict[str, Scored]]
 
-#: Share of the training queries that are held out to measure, and the most of a task.
-HELD_OUT: Final = 0.1
+#: Most training queries of a task that are held out to measure.
 MOST_HELD_OUT: Final = 100
 #: Demonstrations that stand for a large pool when labels are measured.
 MEASURED_POOL: Final = 500
@@ -97,6 +96,9 @@ class DemonstrationTrainer:
         iterations: mining rounds after the first run.
         queries: training queries of a task, drawn with the seed; all if not given.
         top: how many of the l are among the best five (2 for semantic parsing).
+        held_out: share of the training queries that measure the run and are not trained on; with 0
+            the last state remains. Few held-out queries choose a state by chance: below a hundred
+            scored queries 0 is better.
         options: of every run.
         frozen_layers: lowest layers that keep their weights.
         longest: word pieces of a text that are read.
@@ -120,6 +122,7 @@ class DemonstrationTrainer:
         iterations: int = 0,
         queries: int | None = None,
         top: int = 1,
+        held_out: float = 0.1,
         options: RunOptions | None = None,
         frozen_layers: int = 0,
         longest: int = 128,
@@ -136,6 +139,9 @@ class DemonstrationTrainer:
             )
         self.base, self.scorer, self.loss = base, scorer, loss
         self.K, self.l, self.iterations, self.top = K, l, iterations, top
+        if not 0 <= held_out < 1:
+            raise QueryShapeError(f"{held_out=}; hold out a share from 0 to below 1")
+        self.held_out = held_out
         self.queries, self.options = queries, options or RunOptions()
         self.frozen_layers, self.longest, self.device = frozen_layers, longest, device
         self.folder, self.progress = folder, progress
@@ -319,7 +325,9 @@ class DemonstrationTrainer:
 
     def _split[Item](self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         """Return held-out items and the rest, drawn with the seed."""
-        count = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(items))))
+        if not self.held_out and items:
+            return [], list(items)
+        count = min(MOST_HELD_OUT, max(1, round(self.held_out * len(items))))
         if len(items) < 2:
             raise QueryShapeError(
                 f"{len(items)} training queries with unequal scores cannot be split; two are needed"
@@ -349,7 +357,7 @@ class DemonstrationTrainer:
             lessons,
             loss=self.loss,
             options=self.options,
-            measure=measure,
+            measure=measure if self.held_out else None,
             checkpoint=self.folder / f"round-{number}.safetensors" if self.folder else None,
             progress=self.progress,
         )

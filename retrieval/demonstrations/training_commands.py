@@ -82,6 +82,9 @@ def train_demos(
     candidates: Annotated[int, typer.Option(min=2, help="Scored candidates of a query.")] = 50,
     shown: Annotated[int, typer.Option(min=2, help="Candidates that one step sees.")] = 8,
     mining: Annotated[int, typer.Option(min=0, help="Rounds of mining.")] = 0,
+    held_out: Annotated[
+        float, typer.Option(help="Share of the queries that chooses the best state; 0: the last.")
+    ] = 0.1,
     steps: Annotated[int, typer.Option(min=1, help="Steps of a run.")] = 400,
     batch: Annotated[int, typer.Option(min=1, help="Queries of a step.")] = 48,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 2e-4,
@@ -108,6 +111,7 @@ def train_demos(
         l=shown,
         iterations=mining,
         queries=queries,
+        held_out=held_out,
         options=options,
         frozen_layers=frozen_layers,
         folder=out / "work",

@@ -548,6 +548,20 @@ def test_known_lists_are_the_first_round(folder: Path, tmp_path: Path) -> None:
     assert set(trained.scored["kinds"]) == set(candidates)
 
 
+def test_without_held_out_queries_all_are_trained_on_and_the_last_state_remains(
+    folder: Path,
+) -> None:
+    task, options = kinds(12), RunOptions(steps=4, batch=30, checks=2)
+    trainer = DemonstrationTrainer(folder, held_out=0, options=options)
+    encoder = trainer._encoder()
+    (lesson,), _ = trainer._label_lessons(encoder, [task], {"kinds": task.demos})
+    assert len(lesson) == len(lesson.task.demos) == 12
+    report = trainer.train([task]).runs[0]
+    assert report.best_step == 4
+    with pytest.raises(QueryShapeError, match="from 0 to below 1"):
+        DemonstrationTrainer(held_out=1.0)
+
+
 def test_what_cannot_be_trained_is_refused(folder: Path) -> None:
     free = Task("free", "form :", [Demo("1", "a", "b"), Demo("2", "c", "d")])
     with pytest.raises(QueryShapeError, match="no labels"):
