@@ -77,6 +77,7 @@ def demos(
     from retrieval.demonstrations.datasets import FEWREL_NAMES, NAMES, load_task
     from retrieval.demonstrations.evaluation import evaluate, sampled
     from retrieval.demonstrations.mixed_index import mixed_index
+    from retrieval.demonstrations.pattern_rules import load_rules, rule_figures
 
     several = {"all": NAMES, "table": (*NAMES, *FEWREL_NAMES)}
     names = dict.fromkeys(
@@ -113,6 +114,10 @@ def demos(
             judge=judge,
             classifier=classifier,
         )
+        if one.task.name == "semeval-re":
+            asked = sampled(one, queries, seed=seed).test
+            rows_of = tables[one.task.name]["rows"]
+            rows_of["pattern_rules"] = rule_figures(load_rules(data, one), asked)
     if json:
         speaker = next(name for name in SPEAKERS if name in rows)
         found = [table["rows"][speaker] for table in tables.values()]
