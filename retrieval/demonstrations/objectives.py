@@ -21,9 +21,11 @@ A batch holds the query itself, or a text equal to it, only as a pair that count
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import numpy as np
@@ -71,6 +73,8 @@ class Batch:
     same: NDArray[np.bool_]
     #: [queries, sets, members] columns, the best set first; empty where single ones are scored.
     sets: IntArray = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
+    #: Demonstrations that are shown without their answer.
+    hidden: frozenset[int] = frozenset()
 
     @property
     def equal(self) -> NDArray[np.bool_]:
@@ -87,6 +91,11 @@ class Lesson(Protocol):
 
     task: Task
 
+    @property
+    def key(self) -> str:
+        """What a resumed run must agree with, beside the task."""
+        ...
+
     def __len__(self) -> int:
         """Return the number of training queries; it decides how often the task is drawn."""
         ...
@@ -102,11 +111,22 @@ class LabelLesson:
     Args:
         task: its pool is where queries and demonstrations are drawn from.
         queries: who asks; all of the pool if not given.
+        hidden: share of a batch's demonstrations that are shown without their answer. With the
+            answer in the text its word decides where a demonstration lies, and nothing is learnt
+            that other tasks could use; without it inputs must be told apart.
     """
 
-    def __init__(self, task: Task, queries: Sequence[Demo] | None = None) -> None:
+    def __init__(
+        self, task: Task, queries: Sequence[Demo] | None = None, *, hidden: float = 0.0
+    ) -> None:
+        self.hidden = hidden
         self.task = task
         self.queries = tuple(task.demos if queries is None else queries)
+
+    @property
+    def key(self) -> str:
+        """Who asks, and how many answers are hidden."""
+        return digest([[query.id for query in self.queries], self.hidden])
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -133,6 +153,7 @@ class LabelLesson:
             none.astype(np.float32),
             equal & ~same,
             same,
+            hidden=frozenset(range(round(self.hidden * len(demos)))),
         )
 
 
@@ -161,6 +182,14 @@ class ScoredLesson:
             )
         self.count = min(count, shortest)
         self.top = top
+
+    @property
+    def key(self) -> str:
+        """Lists with their scores, and how they are sampled."""
+        lists = [
+            [one.query.id, [demo.id for demo in one.candidates], one.scores] for one in self.scored
+        ]
+        return digest([lists, self.count, self.top])
 
     def __len__(self) -> int:
         return len(self.scored)
@@ -248,6 +277,11 @@ def edge_loss(batch: Batch, similarities: Tensor, *, temperature: float) -> Tens
     positives = torch.as_tensor(batch.positives, device=similarities.device)
     same = torch.as_tensor(batch.same, device=similarities.device)
     return many_to_many(similarities, positives, temperature=temperature, ignored=same)
+
+
+def digest(value: object) -> str:
+    """Return a hash of what JSON can hold."""
+    return blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
 
 
 def _same(queries: Sequence[Demo], demos: Sequence[Demo]) -> NDArray[np.bool_]:

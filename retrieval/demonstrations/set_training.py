@@ -19,7 +19,7 @@ import numpy as np
 
 from retrieval.demonstrations.feedback import Feedback, Scored
 from retrieval.demonstrations.mining import sampled
-from retrieval.demonstrations.objectives import Batch, ScoredLesson
+from retrieval.demonstrations.objectives import Batch, ScoredLesson, digest
 from retrieval.demonstrations.task import Task
 from retrieval.errors import DataFormatError, QueryShapeError
 from retrieval.files import replaced
@@ -131,6 +131,12 @@ class SetLesson:
         size = max((len(one.single.candidates) for one in scored), default=2)
         self._lists = ScoredLesson(task, [one.single for one in scored], size)
         self.count = min((len(one.sets) for one in scored), default=0)
+
+    @property
+    def key(self) -> str:
+        """Sets with their scores."""
+        sets = [[one.single.query.id, one.sets, one.scores] for one in self.scored]
+        return digest([self._lists.key, sets])
 
     def __len__(self) -> int:
         return len(self.scored)

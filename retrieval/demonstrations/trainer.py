@@ -99,6 +99,8 @@ class DemonstrationTrainer:
         held_out: share of the training queries that measure the run and are not trained on; with 0
             the last state remains. Few held-out queries choose a state by chance: below a hundred
             scored queries 0 is better.
+        hidden: share of demonstrations that training on labels shows without their answer; above 0
+            for what should help on tasks that are not trained.
         options: of every run.
         frozen_layers: lowest layers that keep their weights.
         longest: word pieces of a text that are read.
@@ -123,6 +125,7 @@ class DemonstrationTrainer:
         queries: int | None = None,
         top: int = 1,
         held_out: float = 0.1,
+        hidden: float = 0.0,
         options: RunOptions | None = None,
         frozen_layers: int = 0,
         longest: int = 128,
@@ -141,7 +144,9 @@ class DemonstrationTrainer:
         self.K, self.l, self.iterations, self.top = K, l, iterations, top
         if not 0 <= held_out < 1:
             raise QueryShapeError(f"{held_out=}; hold out a share from 0 to below 1")
-        self.held_out = held_out
+        if not 0 <= hidden <= 1:
+            raise QueryShapeError(f"{hidden=}; hide a share from 0 to 1")
+        self.held_out, self.hidden = held_out, hidden
         self.queries, self.options = queries, options or RunOptions()
         self.frozen_layers, self.longest, self.device = frozen_layers, longest, device
         self.folder, self.progress = folder, progress
@@ -281,7 +286,7 @@ class DemonstrationTrainer:
             asked = [demo for demo in rest if demo.id not in ids]
             # A held-out query must not be seen as a demonstration either: its label is in it.
             pool = replace(task, demos=[demo for demo in task.demos if demo.id not in ids])
-            lessons.append(LabelLesson(pool, asked))
+            lessons.append(LabelLesson(pool, asked, hidden=self.hidden))
             shown = self._sample(pool.demos, MEASURED_POOL)
             measures.append(partial(label_match, encoder, task, held, shown))
         return lessons, mean_of(measures)

@@ -85,6 +85,9 @@ def train_demos(
     held_out: Annotated[
         float, typer.Option(help="Share of the queries that chooses the best state; 0: the last.")
     ] = 0.1,
+    hidden: Annotated[
+        float, typer.Option(help="Share of demonstrations that labels teach without the answer.")
+    ] = 0.0,
     steps: Annotated[int, typer.Option(min=1, help="Steps of a run.")] = 400,
     batch: Annotated[int, typer.Option(min=1, help="Queries of a step.")] = 48,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 2e-4,
@@ -112,6 +115,7 @@ def train_demos(
         iterations=mining,
         queries=queries,
         held_out=held_out,
+        hidden=hidden,
         options=options,
         frozen_layers=frozen_layers,
         folder=out / "work",

@@ -175,7 +175,10 @@ def run(
 def _backward(encoder: TrainableEncoder, batch: Batch, loss: Loss, options: RunOptions) -> Tensor:
     """Add the gradient of a batch's loss to the parameters and return the loss."""
     asked = [query_text(batch.task, query) for query in batch.queries]
-    shown = [demo_text(batch.task, demo) for demo in batch.demos]
+    shown = [
+        query_text(batch.task, demo) if at in batch.hidden else demo_text(batch.task, demo)
+        for at, demo in enumerate(batch.demos)
+    ]
 
     def of_vectors(vectors: Tensor) -> Tensor:
         return batch_loss(loss, batch, vectors, temperature=options.temperature)
@@ -341,6 +344,6 @@ class _State:
 
 def _key(lessons: Sequence[Lesson], loss: Loss, options: RunOptions) -> str:
     """Return what a checkpoint must agree with."""
-    tasks = [[lesson.task.name, lesson.task.fingerprint, len(lesson)] for lesson in lessons]
+    tasks = [[lesson.task.name, lesson.task.fingerprint, lesson.key] for lesson in lessons]
     values = {name: getattr(options, name) for name in RunOptions.__dataclass_fields__}
     return json.dumps([tasks, loss, values], sort_keys=True)

@@ -219,6 +219,24 @@ def test_edges_are_equal_answers_and_never_the_query_itself() -> None:
             assert batch.positives[row, column] == wanted
 
 
+def test_hidden_answers_are_not_read(encoder: TrainableEncoder) -> None:
+    task = kinds()
+    read: list[str] = []
+    forward = encoder.forward
+
+    def listening(texts: Sequence[str]) -> dict[str, object]:
+        read.extend(texts)
+        return forward(texts)
+
+    encoder.forward = listening  # type: ignore[method-assign]
+    options = RunOptions(steps=1, batch=8, checks=1)
+    for hidden, shown in ((0.0, 4), (0.5, 2), (1.0, 0)):
+        read.clear()
+        run(encoder, [LabelLesson(task, hidden=hidden)], loss="uwe", options=options)
+        assert len(read) == 12
+        assert sum("\t" in text for text in read) == shown
+
+
 def test_lists_of_a_batch_share_their_demonstrations() -> None:
     task = kinds()
     lists = scored(CountingFeedback(), task, {f"d{at}": ["d20", "d21", "d22"] for at in range(6)})
@@ -424,6 +442,9 @@ def test_a_checkpoint_of_another_run_is_refused(encoder: TrainableEncoder, tmp_p
     with pytest.raises(ModelFileError, match="other options or data"):
         other = replace(options, temperature=0.1)
         run(encoder, lessons, loss="uwe", options=other, checkpoint=file)
+    with pytest.raises(ModelFileError, match="other options or data"):
+        hidden = [LabelLesson(kinds(), hidden=0.5)]
+        run(encoder, hidden, loss="uwe", options=options, checkpoint=file)
     file.write_bytes(b"half")
     with pytest.raises(ModelFileError, match="cannot be read"):
         run(encoder, lessons, loss="uwe", options=options, checkpoint=file)
