@@ -122,6 +122,10 @@ class LabelLesson:
         self.hidden = hidden
         self.task = task
         self.queries = tuple(task.demos if queries is None else queries)
+        self._by_answer: dict[str, list[int]] = {}
+        for at, demo in enumerate(task.demos):
+            for output in demo.outputs:
+                self._by_answer.setdefault(output, []).append(at)
 
     @property
     def key(self) -> str:
@@ -132,15 +136,24 @@ class LabelLesson:
         return len(self.queries)
 
     def batch(self, size: int, generator: np.random.Generator) -> Batch:
-        """Return `size` queries and half as many demonstrations, drawn without repetition.
+        """Return `size` queries and half as many demonstrations.
 
         Half: with its answer in the text a demonstration is soon in its place, a query is not.
+        Every second query brings a demonstration of its answer: drawn blindly, most batches of a
+        task with many labels would hold hardly a pair to learn from.
         """
         pool = self.task.demos
         asked = generator.choice(len(self.queries), min(size, len(self.queries)), replace=False)
-        shown = generator.choice(len(pool), min(max(1, size // 2), len(pool)), replace=False)
         queries = tuple(self.queries[at] for at in asked.tolist())
-        demos = tuple(pool[at] for at in shown.tolist())
+        shown: dict[int, None] = {}
+        for query in queries[: max(1, size // 2)]:
+            alike = self._by_answer.get(query.output, [])
+            others = [at for at in alike if at not in shown and pool[at].id != query.id]
+            if others:
+                shown[others[generator.integers(len(others))]] = None
+        if not shown:  # no query has a partner; the step then only tells texts apart
+            shown[int(generator.integers(len(pool)))] = None
+        demos = tuple(pool[at] for at in shown)
         same = _same(queries, demos)
         equal = np.array([[query.accepts(demo.output) for demo in demos] for query in queries])
         none = np.zeros((len(queries), 0))

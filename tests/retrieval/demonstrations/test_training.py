@@ -219,6 +219,19 @@ def test_edges_are_equal_answers_and_never_the_query_itself() -> None:
             assert batch.positives[row, column] == wanted
 
 
+def test_every_second_query_brings_a_partner_also_with_many_labels() -> None:
+    demos = [Demo(f"{at}", f"number {at}", f"label {at // 2}") for at in range(80)]
+    task = Task("many", "kind :", demos, labels=tuple(f"label {at}" for at in range(40)))
+    for seed in range(5):
+        batch = LabelLesson(task).batch(20, np.random.default_rng(seed))
+        assert len({demo.id for demo in batch.demos}) == len(batch.demos) <= 10
+        assert batch.positives.any(1).sum() >= 8
+    alone = Task("alone", "kind :", [Demo("1", "a", "x"), Demo("2", "b", "y")], labels=("x", "y"))
+    batch = LabelLesson(alone).batch(2, np.random.default_rng(0))
+    assert len(batch.demos) == 1
+    assert not batch.positives.any()
+
+
 def test_hidden_answers_are_not_read(encoder: TrainableEncoder) -> None:
     task = kinds()
     read: list[str] = []
