@@ -112,8 +112,7 @@ class LabelLesson:
         task: its pool is where queries and demonstrations are drawn from.
         queries: who asks; all of the pool if not given.
         hidden: share of a batch's demonstrations that are shown without their answer. With the
-            answer in the text its word decides where a demonstration lies, and nothing is learnt
-            that other tasks could use; without it inputs must be told apart.
+            answer in the text its word alone decides where a demonstration lies.
     """
 
     def __init__(

@@ -14,6 +14,10 @@ trainer.train(tasks).encoder.save(folder)                                 # for 
 | training | from the base encoder, l candidates a query | from the base, all pairs of a batch |
 | mining | `iterations` times: K nearest, score the new ones, merge, train again from the base | – |
 
+Labels sharpen the trained tasks and blunt the others: an encoder of six tasks is far better on
+these and worse than its base on a task of another kind. Train it on what it will be asked, or on
+many labels of that kind (relations for relations).
+
 Source: Li et al., "Unified demonstration retriever for in-context learning", ACL 2023.
 """
 
@@ -99,8 +103,8 @@ class DemonstrationTrainer:
         held_out: share of the training queries that measure the run and are not trained on; with 0
             the last state remains. Few held-out queries choose a state by chance: below a hundred
             scored queries 0 is better.
-        hidden: share of demonstrations that training on labels shows without their answer; above 0
-            for what should help on tasks that are not trained.
+        hidden: share of demonstrations that training on labels shows without their answer, so that
+            inputs must be told apart and not answers.
         options: of every run.
         frozen_layers: lowest layers that keep their weights.
         longest: word pieces of a text that are read.
