@@ -301,4 +301,5 @@ def _same(queries: Sequence[Demo], demos: Sequence[Demo]) -> NDArray[np.bool_]:
     asked = np.array([text_key(query.input) for query in queries])
     shown = np.array([text_key(demo.input) for demo in demos])
     ids = np.array([query.id for query in queries])[:, None] == np.array([d.id for d in demos])
-    return (asked[:, None] == shown[None, :]) | ids
+    same: NDArray[np.bool_] = (asked[:, None] == shown[None, :]) | ids
+    return same
