@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retrieval.demonstrations.datasets import text_key
+from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.feedback import Scored
-from retrieval.demonstrations.mining import demo_text, query_text
 from retrieval.demonstrations.task import Demo, Task
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def label_match(
         queries: with their answers.
         pool: demonstrations to search, nine or more to be of meaning.
     """
-    shown = encoder.encode([demo_text(task, demo) for demo in pool])
-    asked = encoder.encode([query_text(task, query) for query in queries])
+    shown = encoder.encode([demo_text(task.instruction, demo) for demo in pool])
+    asked = encoder.encode([query_text(task.instruction, query.input) for query in queries])
     scores = asked @ shown.T
     texts = np.array([text_key(demo.input) for demo in pool])
     own = np.array([text_key(query.input) for query in queries])
@@ -61,10 +61,10 @@ def label_match(
 
 def best_rank(encoder: TrainableEncoder, task: Task, scored: Sequence[Scored]) -> float:
     """Return the mean of 1/rank, by the feedback, of the candidate that is nearest to the query."""
-    asked = encoder.encode([query_text(task, one.query) for one in scored])
+    asked = encoder.encode([query_text(task.instruction, one.query.input) for one in scored])
     pool = list({demo.id: demo for one in scored for demo in one.candidates}.values())
     place = {demo.id: at for at, demo in enumerate(pool)}
-    shown = encoder.encode([demo_text(task, demo) for demo in pool])
+    shown = encoder.encode([demo_text(task.instruction, demo) for demo in pool])
     values = []
     for vector, one in zip(asked, scored, strict=True):
         own = shown[[place[demo.id] for demo in one.candidates]]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retrieval.demonstrations.datasets import text_key
+from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.feedback import Scored
 from retrieval.demonstrations.lexical import LexicalIndex
 from retrieval.demonstrations.task import Demo, Task
@@ -25,26 +26,12 @@ if TYPE_CHECKING:
     from retrieval.encoders.trainable import TrainableEncoder
     from retrieval.triple_data import IntArray
 
-__all__ = ["demo_text", "lexical_candidates", "nearest_candidates", "query_text", "sampled"]
+__all__ = ["lexical_candidates", "nearest_candidates", "sampled"]
 
 #: How many of the best and of the worst count as such when a step's candidates are drawn.
 EDGE: Final = 5
 #: Queries that are searched at once.
 BLOCK: Final = 256
-
-
-def query_text(task: Task, demo: Demo) -> str:
-    """Return what is encoded of a query: instruction and input."""
-    return f"{task.instruction} {demo.input}"
-
-
-def demo_text(task: Task, demo: Demo) -> str:
-    r"""Return what is encoded of a demonstration: instruction, input, tab and output.
-
-    >>> demo_text(Task("mr", "Sentiment:"), Demo("1", "a dull film", "terrible"))
-    'Sentiment: a dull film\tterrible'
-    """
-    return f"{task.instruction} {demo.input}\t{demo.output}"
 
 
 def lexical_candidates(task: Task, queries: Sequence[Demo], *, k: int) -> dict[str, list[str]]:
@@ -69,8 +56,8 @@ def nearest_candidates(
     encoder: TrainableEncoder, task: Task, queries: Sequence[Demo], *, k: int
 ) -> dict[str, list[str]]:
     """Return for each query, by id, the ids of its `k` nearest candidates, best first."""
-    pool = encoder.encode([demo_text(task, demo) for demo in task.demos])
-    asked = encoder.encode([query_text(task, query) for query in queries])
+    pool = encoder.encode([demo_text(task.instruction, demo) for demo in task.demos])
+    asked = encoder.encode([query_text(task.instruction, query.input) for query in queries])
     barred = _Barred(task)
     depth = min(k + barred.most, len(pool))
     found: list[list[int]] = []

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.feedback import Scored
-from retrieval.demonstrations.mining import demo_text, query_text
 from retrieval.demonstrations.objectives import ScoredLesson
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.demonstrations.training_run import INTERACTION
@@ -85,7 +85,7 @@ def reranked(
         raise QueryShapeError(f"{k=} of {among=} candidates; k must lie between 1 and among")
     found = retriever.retrieve(list(queries), task=task, k=among, exclude_ids=exclude_ids)
     vectors = [retriever.vectors([hit.id for hit in hits], task=task) for hits in found]
-    texts = [query_text(task, Demo("", query, "")) for query in queries]
+    texts = [query_text(task.instruction, query) for query in queries]
     answer = []
     for hits, scores in zip(found, second.scores(texts, vectors), strict=True):
         order = np.argsort(-scores, kind="stable")[:k].tolist()
@@ -151,8 +151,9 @@ class PairScorer:
         lesson = ScoredLesson(task, scored, count)
         queries = {one.query.id: one.query for one in scored}
         demos = {demo.id: demo for one in scored for demo in one.candidates}
-        asked = self._cached([(id, query_text(task, demo)) for id, demo in queries.items()])
-        shown = self._cached([(id, demo_text(task, demo)) for id, demo in demos.items()])
+        asks = task.instruction
+        asked = self._cached([(id, query_text(asks, one.input)) for id, one in queries.items()])
+        shown = self._cached([(id, demo_text(asks, demo)) for id, demo in demos.items()])
         generator = np.random.default_rng(seed)
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=learning_rate)
         losses = []

@@ -6,10 +6,9 @@ if they were one. Ties go to the lowest key.
 | space | a query is | a demonstration is |
 |---|---|---|
 | lexical | its input | its input |
-| dense | instruction + input | instruction + input + tab + output |
+| dense | `encoded_text.query_text` | `encoded_text.demo_text` |
 
-The instruction stands on both sides (UDR); words that every text of a pool shares would do nothing
-in a lexical space.
+A lexical space reads no instruction: words that every text of a pool shares would do nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.lexical import (
     LexicalIndex,
     Statistics,
@@ -216,12 +216,11 @@ class DenseSpace:
 
     def encoded_demos(self, demos: Sequence[Demo], instruction: str) -> Vectors:
         """Return the vectors of instruction, input and output [n, dim]."""
-        texts = [f"{_joined(instruction, demo.input)}\t{demo.output}" for demo in demos]
-        return _vectors(self._encode_demo, texts)
+        return _vectors(self._encode_demo, [demo_text(instruction, demo) for demo in demos])
 
     def encoded_queries(self, inputs: Sequence[str], instruction: str) -> Vectors:
         """Return the vectors of instruction and input [n, dim]."""
-        return _vectors(self._encode_query, [_joined(instruction, text) for text in inputs])
+        return _vectors(self._encode_query, [query_text(instruction, text) for text in inputs])
 
     def add(self, pool: str, keys: Sequence[int], encoded: Encoded) -> None:
         """Add demonstrations of one pool under keys above all that were there."""
@@ -362,10 +361,6 @@ def space_of(encoder: Encoder, engine: Engine) -> Space:
 def _kept(pairs: Sequence[tuple[int, float]], gone: Collection[int], k: int) -> Found:
     left = [pair for pair in pairs if pair[0] not in gone][:k]
     return [key for key, _ in left], [score for _, score in left]
-
-
-def _joined(instruction: str, text: str) -> str:
-    return f"{instruction} {text}" if instruction else text
 
 
 def _id(key: int) -> str:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.grad_cache import cached_backward
-from retrieval.demonstrations.mining import demo_text, query_text
 from retrieval.demonstrations.objectives import Batch, Lesson, Loss, batch_loss, edge_loss
 from retrieval.errors import ModelFileError, NonFiniteScores, QueryShapeError
 from retrieval.files import replaced
@@ -174,9 +174,10 @@ def run(
 
 def _backward(encoder: TrainableEncoder, batch: Batch, loss: Loss, options: RunOptions) -> Tensor:
     """Add the gradient of a batch's loss to the parameters and return the loss."""
-    asked = [query_text(batch.task, query) for query in batch.queries]
+    asks = batch.task.instruction
+    asked = [query_text(asks, query.input) for query in batch.queries]
     shown = [
-        query_text(batch.task, demo) if at in batch.hidden else demo_text(batch.task, demo)
+        query_text(asks, demo.input) if at in batch.hidden else demo_text(asks, demo)
         for at, demo in enumerate(batch.demos)
     ]
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from retrieval.demonstrations.encoded_text import query_text
 from retrieval.demonstrations.feedback import LabelFeedback, Scored, scored
-from retrieval.demonstrations.mining import lexical_candidates, query_text
+from retrieval.demonstrations.mining import lexical_candidates
 from retrieval.demonstrations.reranker import PairScorer, TokenScorer, reranked
 from retrieval.demonstrations.retriever import DemonstrationRetriever
 from retrieval.demonstrations.reward import OTHER_ANSWER, RewardModel
@@ -190,7 +191,7 @@ def test_pair_features_are_the_four_of_dse(folder: Path) -> None:
 
 def test_the_token_scorer_equals_the_loop_over_tokens(folder: Path) -> None:
     task, encoder = kinds(6), TrainableEncoder(folder)
-    text = query_text(task, task.demos[0])
+    text = query_text(task.instruction, task.demos[0].input)
     vectors = encoder.encode([demo.input for demo in task.demos])
     found = TokenScorer(encoder, temperature=0.5).scores([text], [vectors])[0]
     with torch.inference_mode():

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from retrieval.demonstrations.early_stopping import best_rank, label_match
+from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.feedback import (
     LabelFeedback,
     Scored,
@@ -23,10 +24,8 @@ from retrieval.demonstrations.feedback import (
 )
 from retrieval.demonstrations.grad_cache import cached_backward
 from retrieval.demonstrations.mining import (
-    demo_text,
     lexical_candidates,
     nearest_candidates,
-    query_text,
     sampled,
 )
 from retrieval.demonstrations.objectives import LabelLesson, ScoredLesson, batch_loss
@@ -175,8 +174,8 @@ def test_nearest_candidates_are_those_of_the_retriever(encoder: TrainableEncoder
 
 def test_instructions_stand_before_queries_and_demonstrations() -> None:
     task = kinds(2)
-    assert query_text(task, task.demos[0]) == "kind : the car is 0"
-    assert demo_text(task, task.demos[0]) == "kind : the car is 0\tthing"
+    assert query_text(task.instruction, task.demos[0].input) == "kind : the car is 0"
+    assert demo_text(task.instruction, task.demos[0]) == "kind : the car is 0\tthing"
 
 
 def test_a_sample_holds_one_of_the_best_and_one_of_the_worst_in_order() -> None:
@@ -339,7 +338,7 @@ def test_cached_gradients_are_the_plain_ones(tmp_path: Path, dropout: float) -> 
     encoder = TrainableEncoder(toy_encoder(tmp_path, dropout=dropout))
     encoder.model.train()
     task = kinds()
-    texts = [demo_text(task, demo) for demo in task.demos]
+    texts = [demo_text(task.instruction, demo) for demo in task.demos]
     weights = torch.randn(24, 24, generator=torch.Generator().manual_seed(0))
 
     def loss(vectors: torch.Tensor) -> torch.Tensor:
@@ -403,7 +402,7 @@ def test_plain_sentence_transformers_loads_what_is_saved(
     encoder.save(tmp_path / "saved", prompts={task.name: f"{task.instruction} "})
     loaded = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
     texts = [demo.input for demo in task.demos]
-    ours = encoder.encode([query_text(task, demo) for demo in task.demos])
+    ours = encoder.encode([query_text(task.instruction, demo.input) for demo in task.demos])
     theirs = loaded.encode(texts, prompt_name="kinds", show_progress_bar=False)
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
     assert not list((tmp_path / "saved").rglob("*.bin"))
