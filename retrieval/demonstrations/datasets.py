@@ -80,6 +80,19 @@ def text_key(text: str) -> str:
     return re.sub(r"[\W_]+", "", text.casefold())
 
 
+def source_keys(demo: Demo) -> set[str]:
+    """Return the keys of a demonstration's text and of the sentence that it was made of.
+
+    Two that share one give each other away, also where the sentence is masked in two ways.
+
+    >>> source = {"sentence": "adaknewbob"}
+    >>> sorted(source_keys(Demo("1", "SUBJ knew OBJ", "knows", provenance=source)))
+    ['adaknewbob', 'subjknewobj']
+    """
+    own = text_key(demo.input)
+    return {own, demo.provenance.get("sentence", own)}
+
+
 def load_task(folder: Path | str, name: str) -> TaskData:
     """Return a task of the table above.
 
@@ -102,14 +115,9 @@ def without_tests(data: TaskData, others: Iterable[TaskData] = ()) -> TaskData:
 
     Texts, and the sentences that they were masked in, are compared by `text_key`.
     """
-    barred = {key for one in (data, *others) for query in one.test for key in _texts(query)}
-    kept = [demo for demo in data.task.demos if barred.isdisjoint(_texts(demo))]
+    barred = {key for one in (data, *others) for query in one.test for key in source_keys(query)}
+    kept = [demo for demo in data.task.demos if barred.isdisjoint(source_keys(demo))]
     return replace(data, task=replace(data.task, demos=kept))
-
-
-def _texts(demo: Demo) -> set[str]:
-    """Return the keys of a demonstration's text and of the sentence that it was made of."""
-    return {text_key(demo.input), demo.provenance.get("sentence", text_key(demo.input))}
 
 
 def _stsa(folder: Path, name: str) -> TaskData:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from retrieval.demonstrations.datasets import text_key
 from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.feedback import Scored
+from retrieval.demonstrations.leakage import SameSource
 from retrieval.demonstrations.task import Demo, Task
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def label_match(
     shown = encoder.encode([demo_text(task.instruction, demo) for demo in pool])
     asked = encoder.encode([query_text(task.instruction, query.input) for query in queries])
     scores = asked @ shown.T
-    texts = np.array([text_key(demo.input) for demo in pool])
-    own = np.array([text_key(query.input) for query in queries])
-    scores[own[:, None] == texts[None, :]] = -np.inf
+    same = SameSource(pool)
+    for row, query in enumerate(queries):
+        scores[row, list(same.places(query))] = -np.inf
     nearest = np.argsort(-scores, axis=1, kind="stable")[:, :HITS]
     return float(
         np.mean(

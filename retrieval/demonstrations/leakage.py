@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from retrieval.demonstrations.datasets import TaskData, text_key
+from retrieval.demonstrations.datasets import TaskData, source_keys, text_key
 from retrieval.demonstrations.task import Demo
 from retrieval.errors import QueryShapeError
 
-__all__ = ["Barred", "LeakageGuard", "of_one_sentence", "repeated"]
+__all__ = ["Barred", "LeakageGuard", "SameSource", "of_one_sentence", "repeated"]
 
 #: Of one query: an id, a `Demo` (that one only, where several tasks use one id), some, or none.
 type Barred = str | Demo | Collection[str | Demo] | None
@@ -80,6 +80,26 @@ class LeakageGuard:
         if isinstance(one, Demo):
             return {key for key, task in self._by_id.get(one.id, {}).items() if task == one.task}
         return set(self._by_id.get(one, {}))
+
+
+class SameSource:
+    """Which demonstrations of a pool have a query's text, or were made of its sentence.
+
+    >>> pool = [Demo("1", "It 's good .", "great"), Demo("2", "dull", "terrible")]
+    >>> SameSource(pool).places(Demo("q", "it's good", "great"))
+    {0}
+    """
+
+    def __init__(self, pool: Iterable[Demo]) -> None:
+        self._places: defaultdict[str, set[int]] = defaultdict(set)
+        for at, demo in enumerate(pool):
+            for key in source_keys(demo):
+                self._places[key].add(at)
+
+    def places(self, query: Demo) -> set[int]:
+        """Return their places in the pool."""
+        found = (self._places.get(key, ()) for key in source_keys(query))
+        return set().union(*found)
 
 
 def of_one_sentence(queries: Sequence[Demo], pool: Iterable[Demo]) -> list[list[str]]:

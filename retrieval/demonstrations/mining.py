@@ -2,8 +2,9 @@
 
 Round 0 takes the candidates by words: for classification those whose *input* is like the query's,
 for generation those whose *output* is like it. Later rounds take the nearest ones of the encoder as
-it is trained so far, so that its own mistakes are scored. A query is never its own candidate, by id
-and by text: excluding "the first hit" would drop a stranger where two texts are alike.
+it is trained so far, so that its own mistakes are scored. A query is never its own candidate, by
+id, by text and by the sentence that it was made of: excluding "the first hit" would drop a stranger
+where two texts are alike.
 
 Source: Li et al., "Unified demonstration retriever for in-context learning", ACL 2023, section 3.3.
 """
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from retrieval.demonstrations.datasets import text_key
 from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.feedback import Scored
+from retrieval.demonstrations.leakage import SameSource
 from retrieval.demonstrations.lexical import LexicalIndex
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.errors import QueryShapeError
@@ -46,10 +47,10 @@ def lexical_candidates(task: Task, queries: Sequence[Demo], *, k: int) -> dict[s
     asked = [demo.input if task.is_classification else demo.output for demo in queries]
     index = LexicalIndex()
     index.add(list(range(len(texts))), texts)
-    barred = _Barred(task)
+    barred = _Barred(task, queries)
     depth = k + barred.most
     found = [keys.tolist() for keys, _ in index.search_many(asked, k=depth)]
-    return barred.cut(queries, found, k)
+    return barred.cut(found, k)
 
 
 def nearest_candidates(
@@ -58,13 +59,13 @@ def nearest_candidates(
     """Return for each query, by id, the ids of its `k` nearest candidates, best first."""
     pool = encoder.encode([demo_text(task.instruction, demo) for demo in task.demos])
     asked = encoder.encode([query_text(task.instruction, query.input) for query in queries])
-    barred = _Barred(task)
+    barred = _Barred(task, queries)
     depth = min(k + barred.most, len(pool))
     found: list[list[int]] = []
     for start in range(0, len(asked), BLOCK):
         scores = asked[start : start + BLOCK] @ pool.T
         found += np.argsort(-scores, axis=1, kind="stable")[:, :depth].tolist()
-    return barred.cut(queries, found, k)
+    return barred.cut(found, k)
 
 
 def sampled(
@@ -103,23 +104,20 @@ def sampled(
 
 
 class _Barred:
-    """What each query must not get: its own id, and every demonstration with its text."""
+    """What each query must not get: its own id, and every demonstration of its text or sentence."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, queries: Sequence[Demo]) -> None:
         self.pool = task.demos
-        self._same: dict[str, set[int]] = {}
-        for at, demo in enumerate(task.demos):
-            self._same.setdefault(text_key(demo.input), set()).add(at)
+        self.queries = queries
+        source = SameSource(task.demos)
+        self._same = [source.places(query) for query in queries]
         #: Most demonstrations that any query must be denied.
-        self.most = max(map(len, self._same.values()), default=0) + 1
+        self.most = max(map(len, self._same), default=0) + 1
 
-    def cut(
-        self, queries: Sequence[Demo], found: Sequence[Sequence[int]], k: int
-    ) -> dict[str, list[str]]:
+    def cut(self, found: Sequence[Sequence[int]], k: int) -> dict[str, list[str]]:
         """Return ids of the first `k` that are allowed."""
         answer = {}
-        for query, places in zip(queries, found, strict=True):
-            same: set[int] = self._same.get(text_key(query.input), set())
+        for query, same, places in zip(self.queries, self._same, found, strict=True):
             kept = [self.pool[at].id for at in places if at not in same]
             answer[query.id] = [id for id in kept if id != query.id][:k]
         return answer

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.demonstrations.datasets import text_key
 from retrieval.demonstrations.feedback import Scored
+from retrieval.demonstrations.leakage import SameSource
 from retrieval.demonstrations.mining import EDGE, sampled
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.triple_data import IntArray
@@ -297,9 +297,10 @@ def digest(value: object) -> str:
 
 
 def _same(queries: Sequence[Demo], demos: Sequence[Demo]) -> NDArray[np.bool_]:
-    """Return which pairs are one demonstration, or two with one text."""
-    asked = np.array([text_key(query.input) for query in queries])
-    shown = np.array([text_key(demo.input) for demo in demos])
-    ids = np.array([query.id for query in queries])[:, None] == np.array([d.id for d in demos])
-    same: NDArray[np.bool_] = (asked[:, None] == shown[None, :]) | ids
+    """Return which pairs are one demonstration, or two of one text or sentence."""
+    source = SameSource(demos)
+    asked, shown = ([demo.id for demo in side] for side in (queries, demos))
+    same: NDArray[np.bool_] = np.array(asked)[:, None] == np.array(shown)
+    for row, query in enumerate(queries):
+        same[row, list(source.places(query))] = True
     return same

@@ -32,7 +32,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.demonstrations.datasets import text_key
+from retrieval.demonstrations.leakage import SameSource
 from retrieval.demonstrations.lexical import words
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.errors import QueryShapeError
@@ -251,13 +251,10 @@ def _predictions(
     """Return the predicted labels of the test part by each way."""
     train = np.flatnonzero(~test)
     inputs, explanations = vectorise(train)
-    texts = [text_key(demo.input) for demo in demos]
     cosines = inputs @ inputs[train].T
-    same: dict[str, list[int]] = {}
-    for place, at in enumerate(train):
-        same.setdefault(texts[at], []).append(place)
-    for row, text in enumerate(texts):  # itself, and what has its text
-        cosines[row, same.get(text, [])] = -np.inf
+    same = SameSource(demos[at] for at in train.tolist())
+    for row, demo in enumerate(demos):  # itself, and what has its text
+        cosines[row, list(same.places(demo))] = -np.inf
     lots = random.random(cosines.shape)
     near, drawn = (
         train[np.argsort(-table, axis=1, kind="stable")[:, : min(k, len(train) - 1)]]

@@ -133,6 +133,31 @@ def test_scored_lists_round_trip(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------- candidates
 
 
+def test_a_sentence_masked_in_two_ways_is_no_partner_of_itself(encoder: TrainableEncoder) -> None:
+    source = {"sentence": "adaknewbob"}
+    demos = [
+        Demo("1", "SUBJ knew OBJ", "x", provenance=source),
+        Demo("2", "OBJ knew SUBJ", "x", provenance=source),
+        Demo("3", "SUBJ knew it", "x"),
+    ]
+    task = Task("t", "kind :", demos, labels=("x", "y"))
+    for found in (
+        lexical_candidates(task, task.demos, k=2),
+        nearest_candidates(encoder, task, task.demos, k=2),
+    ):
+        assert {id: sorted(own) for id, own in found.items()} == {
+            "1": ["3"],
+            "2": ["3"],
+            "3": ["1", "2"],
+        }
+    batch = LabelLesson(task).batch(3, np.random.default_rng(0))
+    for row, query in enumerate(batch.queries):
+        for column, demo in enumerate(batch.demos):
+            alike = query.id == demo.id or "3" not in (query.id, demo.id)
+            assert batch.same[row, column] == alike
+            assert batch.positives[row, column] == (not alike)
+
+
 def test_classification_candidates_come_by_input_and_generation_ones_by_output() -> None:
     demos = [
         Demo("1", "red apple", "select fruit"),
