@@ -12,8 +12,8 @@ import numpy as np
 from retrieval.errors import ModelFileError, QueryShapeError
 from retrieval.files import replaced
 from retrieval.ranking import Vectors
+from retrieval.rows import Similarity, comparable, one_id_each
 from retrieval.top_k import best
-from retrieval.vector_index import Similarity
 
 __all__ = ["MatrixIndex"]
 
@@ -50,11 +50,7 @@ class MatrixIndex:
             QueryShapeError: if shapes do not fit, an id comes twice, or a value is not finite.
         """
         vectors = self._checked(vectors)
-        if len(vectors) != len(ids) or len(set(ids)) != len(ids):
-            raise QueryShapeError(
-                f"{len(ids)} ids ({len(set(ids))} distinct) for {len(vectors)} vectors; "
-                "give each vector one id of its own"
-            )
+        one_id_each(ids, vectors)
         self.remove(ids)
         self._hold([*self._ids, *ids], np.concatenate([self._vectors, vectors]))
 
@@ -137,13 +133,4 @@ class MatrixIndex:
         self._place = {id: at for at, id in enumerate(ids)}
 
     def _checked(self, vectors: Vectors) -> Vectors:
-        vectors = np.array(vectors, np.float32, ndmin=2)
-        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
-            raise QueryShapeError(f"{vectors.shape=} does not fit {self.dim=}")
-        if not np.isfinite(vectors).all():
-            raise QueryShapeError("a vector holds NaN or infinity")
-        if self.similarity == "dot":
-            return vectors
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: Vectors = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
-        return unit
+        return comparable(vectors, dim=self.dim, similarity=self.similarity)

@@ -15,18 +15,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from retrieval.errors import ModelFileError, QueryShapeError
 from retrieval.files import replaced
 from retrieval.ranking import Vectors
+from retrieval.rows import Similarity, comparable, one_id_each
 from retrieval.triple_data import IntArray
 
-__all__ = ["Similarity", "VectorIndex"]
-
-type Similarity = Literal["cosine", "dot"]
+__all__ = ["VectorIndex"]
 
 #: Vectors up to which every search is exact.
 FLAT_LIMIT: Final = 100_000
@@ -90,11 +89,7 @@ class VectorIndex:
             QueryShapeError: if shapes do not fit, an id comes twice, or a value is not finite.
         """
         vectors = self._checked(vectors)
-        if len(vectors) != len(ids) or len(set(ids)) != len(ids):
-            raise QueryShapeError(
-                f"{len(ids)} ids ({len(set(ids))} distinct) for {len(vectors)} vectors; "
-                "give each vector one id of its own"
-            )
+        one_id_each(ids, vectors)
         if not len(ids):
             return
         self.remove(ids)
@@ -238,16 +233,7 @@ class VectorIndex:
         return index
 
     def _checked(self, vectors: Vectors) -> Vectors:
-        """Return a copy of the vectors, for the cosine scaled to length one."""
-        vectors = np.array(vectors, np.float32, ndmin=2)
-        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
-            raise QueryShapeError(f"{vectors.shape=} does not fit {self.dim=}")
-        if not np.isfinite(vectors).all():
-            raise QueryShapeError("a vector holds NaN or infinity")
-        if self.similarity == "dot":
-            return np.ascontiguousarray(vectors)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1.0))
+        return comparable(vectors, dim=self.dim, similarity=self.similarity)
 
     def _reconstruct(self, labels: Sequence[int]) -> Vectors:
         if not labels:

@@ -34,7 +34,8 @@ from retrieval.demonstrations.task import Demo
 from retrieval.errors import ModelFileError, QueryShapeError
 from retrieval.matrix_index import MatrixIndex
 from retrieval.ranking import Vectors
-from retrieval.vector_index import Similarity, VectorIndex
+from retrieval.rows import Similarity, unit
+from retrieval.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -172,9 +173,8 @@ class LexicalSpace:
                 table[row, place[word]] += 1
         numbers = np.array([self._vocabulary[word] for word in used], np.int64)
         weights = (np.log(np.maximum(table, 1)) + (table > 0)) * counts.idf(numbers, "tfidf")
-        lengths = np.linalg.norm(weights, axis=1, keepdims=True)
-        unit = weights / np.where(lengths > 0, lengths, 1.0)
-        return (unit @ unit.T).astype(np.float32)
+        of_length_one = unit(weights)
+        return of_length_one @ of_length_one.T
 
     def _statistics(self, indexes: Sequence[LexicalIndex]) -> Statistics:
         if len(indexes) == 1:
@@ -271,10 +271,7 @@ class DenseSpace:
     def scores(self, queries: Encoded, pool: str, keys: Sequence[int]) -> Vectors:
         """Return the scores [queries, keys] of all demonstrations of a pool."""
         asked = np.asarray(queries, np.float32)
-        if self.cosine:
-            lengths = np.linalg.norm(asked, axis=1, keepdims=True)
-            asked = (asked / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
-        return np.asarray(asked @ self.vectors(pool, keys).T, np.float32)
+        return (unit(asked) if self.cosine else asked) @ self.vectors(pool, keys).T
 
     def similarities(self, demos: Mapping[int, Demo]) -> Vectors:
         """Return the cosines [n, n] of the vectors."""
@@ -284,10 +281,8 @@ class DenseSpace:
         order = [key for keys in by_pool.values() for key in keys]
         place = {key: at for at, key in enumerate(order)}
         held = np.concatenate([self.vectors(pool, keys) for pool, keys in by_pool.items()])
-        held = held[[place[key] for key in demos]]
-        lengths = np.linalg.norm(held, axis=1, keepdims=True)
-        unit = held / np.where(lengths > 0, lengths, 1.0)
-        return (unit @ unit.T).astype(np.float32)
+        held = unit(held[[place[key] for key in demos]])
+        return held @ held.T
 
     def vectors(self, pool: str, keys: Iterable[int]) -> Vectors:
         """Return stored vectors [n, dim]."""

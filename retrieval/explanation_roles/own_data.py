@@ -36,6 +36,7 @@ from retrieval.demonstrations.leakage import SameSource
 from retrieval.demonstrations.lexical import words
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.errors import QueryShapeError
+from retrieval.rows import unit
 from retrieval.triple_data import IntArray
 
 __all__ = ["WAYS", "Comparison", "Verdict", "explanations_help", "mcnemar"]
@@ -231,12 +232,7 @@ def _weighted(
             if word in column:
                 at = column[word]
                 table[row, at] = (1 + math.log(count)) * idf[at]
-    return _unit(table)
-
-
-def _unit(table: Table) -> Table:
-    lengths = np.linalg.norm(table, axis=1, keepdims=True)
-    return np.asarray(table / np.where(lengths > 0, lengths, 1), np.float32)
+    return unit(table)
 
 
 def _predictions(
@@ -262,9 +258,9 @@ def _predictions(
     )
     beside: dict[Way, Table] = {
         "none": np.zeros((len(demos), 0), np.float32),
-        "random": _unit(explanations[drawn].mean(1)),
-        "neighbours": _unit(inputs[near].mean(1)),
-        "retrieved": _unit(explanations[near].mean(1)),
+        "random": unit(explanations[drawn].mean(1)),
+        "neighbours": unit(inputs[near].mean(1)),
+        "retrieved": unit(explanations[near].mean(1)),
         "right": explanations,
     }
     return {
