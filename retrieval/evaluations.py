@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from retrieval.bootstrap import COVERAGE, bounds, resampled_means
 from retrieval.errors import QueryShapeError
 from retrieval.floors import popularity_ranks, tfidf_ranks
 from retrieval.protocols import (
@@ -35,9 +36,8 @@ DEFAULTS: Final = TrainingOptions()
 
 type EncoderName = Literal["bow"]
 
-#: Resamples of the bootstrap interval, and the share of them that it covers.
+#: Resamples of the bootstrap interval.
 RESAMPLES: Final = 1000
-COVERAGE: Final = 0.95
 
 
 def link_prediction(
@@ -218,13 +218,11 @@ def _bootstrap(ranks: Ranks, *, seed: int) -> dict[str, Any]:
     """Return the interval of the MRR over resampled triples, both sides drawn together."""
     half = len(ranks.optimistic) // 2
     of_triple = (1 / ranks.realistic).reshape(2, half).mean(axis=0)
-    random = np.random.default_rng(seed)
-    means = [float(of_triple[random.integers(0, half, half)].mean()) for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    low, high = bounds(resampled_means(of_triple, resamples=RESAMPLES, seed=seed))
     return {
         "of": "mrr",
         "coverage": COVERAGE,
-        "low": round(float(low), 6),
-        "high": round(float(high), 6),
+        "low": low,
+        "high": high,
         "resamples": RESAMPLES,
     }

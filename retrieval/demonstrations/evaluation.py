@@ -18,8 +18,10 @@ from retrieval.demonstrations import baselines
 from retrieval.demonstrations.datasets import TaskData
 from retrieval.demonstrations.leakage import of_one_sentence, repeated
 from retrieval.demonstrations.measures import (
+    answer_is_right,
     average_precision,
     figures,
+    gold_beside,
     interval,
     is_reversed,
     macro_f1,
@@ -176,11 +178,7 @@ def _whole(retriever: DemonstrationRetriever, data: TaskData, k: int) -> dict[st
 
 def _answers(given: Sequence[str], queries: Sequence[Demo]) -> dict[str, Any]:
     """Return the figures of answers that need no demonstrations."""
-    right = [query.accepts(answer) for answer, query in zip(given, queries, strict=True)]
-    gold = [
-        answer if is_right else query.output
-        for answer, is_right, query in zip(given, right, queries, strict=True)
-    ]
+    right, gold = answer_is_right(given, queries), gold_beside(given, queries)
     return {
         "accuracy": round(float(np.mean(right)), 6),
         "accuracy_interval": interval(right),

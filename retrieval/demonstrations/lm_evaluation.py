@@ -17,7 +17,9 @@ import numpy as np
 from retrieval.demonstrations.datasets import TaskData
 from retrieval.demonstrations.evaluation import hits_of
 from retrieval.demonstrations.measures import (
+    answer_is_right,
     figures,
+    gold_beside,
     interval,
     macro_f1,
     paired_bootstrap,
@@ -185,18 +187,12 @@ def claim(
     answer: dict[str, Any] = {}
     for name, hits in rows.items():
         said = answers(scorer, data, hits, order=order)
-        right[name] = np.array(
-            [query.accepts(one) for query, one in zip(data.test, said, strict=True)], float
-        )
+        right[name] = answer_is_right(said, data.test).astype(float)
         voted = vote_is_right(hits, data.test)
-        gold = [
-            one if query.accepts(one) else query.output
-            for query, one in zip(data.test, said, strict=True)
-        ]
         answer[name] = {
             "lm": round(float(right[name].mean()), 6),
             "lm_interval": interval(right[name]),
-            "lm_macro_f1": round(macro_f1(said, gold), 6),
+            "lm_macro_f1": round(macro_f1(said, gold_beside(said, data.test)), 6),
             **figures(hits, data.test),
             "gate": bool(right[name].mean() > voted.mean()),
             "lm_minus_vote": paired_bootstrap(right[name], voted),

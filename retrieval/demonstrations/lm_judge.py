@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from retrieval.demonstrations.datasets import TaskData
 from retrieval.demonstrations.lm_evaluation import answers, task_scorer
-from retrieval.demonstrations.measures import interval, paired_bootstrap, vote_is_right
+from retrieval.demonstrations.measures import (
+    answer_is_right,
+    interval,
+    paired_bootstrap,
+    vote_is_right,
+)
 from retrieval.demonstrations.task import Demo
 
 if TYPE_CHECKING:
@@ -27,9 +30,7 @@ def lm_judge(lm: CausalLM) -> Judge:
 
     def judge(data: TaskData, hits: Sequence[Sequence[Demo]]) -> Mapping[str, Any]:
         said = answers(task_scorer(lm, data.task.name), data, hits)
-        right = np.array(
-            [query.accepts(answer) for query, answer in zip(data.test, said, strict=True)]
-        )
+        right = answer_is_right(said, data.test)
         return {
             "lm_accuracy": round(float(right.mean()), 6),
             "lm_interval": interval(right),

@@ -26,13 +26,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.bootstrap import bounds, resampled_means
 from retrieval.demonstrations.task import Demo
 from retrieval.errors import QueryShapeError
 from retrieval.ranking import FloatArray
 
 __all__ = [
+    "answer_is_right",
     "average_precision",
     "figures",
+    "gold_beside",
     "interval",
     "is_reversed",
     "macro_f1",
@@ -42,9 +45,8 @@ __all__ = [
     "votes",
 ]
 
-#: Resamples of a bootstrap, and the share of them that an interval covers.
+#: Resamples of a bootstrap.
 RESAMPLES: Final = 2000
-COVERAGE: Final = 0.95
 
 
 def figures(
@@ -73,11 +75,8 @@ def figures(
         for found, query in zip(hits, queries, strict=True)
     ]
     voted = votes(hits)
-    correct = vote_is_right(hits, queries)
-    gold = [  # a vote for any of several right answers is right
-        str(vote) if is_right else query.output
-        for vote, is_right, query in zip(voted, correct, queries, strict=True)
-    ]
+    correct = answer_is_right(voted, queries)
+    gold = gold_beside(voted, queries)
     anywhere = np.array([any(row) for row in right])
     return {
         "match_at_1": _mean([bool(row and row[0]) for row in right]),
@@ -99,13 +98,29 @@ def vote_is_right(hits: Sequence[Sequence[Demo]], queries: Sequence[Demo]) -> np
     >>> vote_is_right([[Demo("1", "", "a")], []], [Demo("q", "", "a"), Demo("p", "", "a")]).tolist()
     [True, False]
     """
-    return np.array(
-        [
-            vote is not None and query.accepts(vote)
-            for vote, query in zip(votes(hits), queries, strict=True)
-        ],
-        bool,
-    )
+    return answer_is_right(votes(hits), queries)
+
+
+def answer_is_right(given: Sequence[str | None], queries: Sequence[Demo]) -> npt.NDArray[np.bool_]:
+    """Return for each query whether the answer given is right [queries]; None never is.
+
+    >>> answer_is_right(["a", None], [Demo("q", "", "a"), Demo("p", "", "a")]).tolist()
+    [True, False]
+    """
+    pairs = zip(given, queries, strict=True)
+    return np.array([answer is not None and query.accepts(answer) for answer, query in pairs], bool)
+
+
+def gold_beside(given: Sequence[str | None], queries: Sequence[Demo]) -> list[str]:
+    """Return the right answer of each query: the one given, if it is any of several right ones.
+
+    >>> gold_beside(["b", "c"], [Demo("q", "", "a", other_outputs=("b",)), Demo("p", "", "a")])
+    ['b', 'a']
+    """
+    return [
+        answer if answer is not None and query.accepts(answer) else query.output
+        for answer, query in zip(given, queries, strict=True)
+    ]
 
 
 def votes(hits: Sequence[Sequence[Demo]]) -> list[str | None]:
@@ -177,9 +192,8 @@ def interval(values: npt.ArrayLike, *, seed: int = 0) -> dict[str, float]:
     >>> interval([1.0, 1.0, 1.0])
     {'mean': 1.0, 'low': 1.0, 'high': 1.0}
     """
-    means, mean = _resampled(values, seed)
-    low, high = np.quantile(means, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return {"mean": round(mean, 6), "low": round(float(low), 6), "high": round(float(high), 6)}
+    low, high = bounds(resampled_means(values, resamples=RESAMPLES, seed=seed))
+    return {"mean": _mean(values), "low": low, "high": high}
 
 
 def paired_bootstrap(
@@ -202,24 +216,16 @@ def paired_bootstrap(
             f"{first.shape} against {second.shape}; a paired test needs one value of both for each "
             "query"
         )
-    means, _ = _resampled(first - second, seed)
-    found = interval(first - second, seed=seed)
+    means = resampled_means(first - second, resamples=RESAMPLES, seed=seed)
+    low, high = bounds(means)
     p = 2 * min((means <= 0).mean(), (means >= 0).mean())
     return {
-        "difference": found["mean"],
-        "low": found["low"],
-        "high": found["high"],
+        "difference": _mean(first - second),
+        "low": low,
+        "high": high,
         "p": round(float(min(1.0, max(p, 2 / RESAMPLES))), 4),
         "queries": len(first),
     }
-
-
-def _resampled(values: npt.ArrayLike, seed: int) -> tuple[FloatArray, float]:
-    """Return the means of resamples [RESAMPLES], and that of the values."""
-    array = np.asarray(values, float)
-    random = np.random.default_rng(seed)
-    means = [array[random.integers(0, len(array), len(array))].mean() for _ in range(RESAMPLES)]
-    return np.array(means), float(array.mean())
 
 
 def _ranked(scores: npt.ArrayLike, relevant: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -230,5 +236,5 @@ def _ranked(scores: npt.ArrayLike, relevant: npt.ArrayLike) -> npt.NDArray[np.bo
     return np.take_along_axis(right[some], order, axis=1)
 
 
-def _mean(values: Sequence[Any] | npt.NDArray[np.bool_]) -> float:
-    return round(float(np.mean(values)), 6)
+def _mean(values: npt.ArrayLike) -> float:
+    return round(float(np.asarray(values, float).mean()), 6)
