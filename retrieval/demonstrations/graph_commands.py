@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -14,9 +13,6 @@ from kg.reporting import report_errors
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-
-#: Names of encoders; anything else is a folder.
-_NAMED: Final = ("bm25", "tfidf", "minilm")
 
 
 @app.callback()
@@ -59,9 +55,8 @@ def demos(
 
     if sentence is None and (relation is None or prompt):
         raise QueryShapeError("give a sentence, or leave it out with --relation R alone")
-    encoder = retriever if retriever in _NAMED else Path(retriever)
     with closing(open_graph(graph, create=False)) as store:
-        pool = GraphPool(store, encoder)
+        pool = GraphPool(store, retriever)
         if sentence is None:
             hits, text = pool.stating(str(relation), k=k), ""
         else:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 from kg.ids import relation_type
 from retrieval.demonstrations import persistence
 from retrieval.demonstrations.datasets import text_key
+from retrieval.demonstrations.lexical import WEIGHTINGS
 from retrieval.demonstrations.retriever import DemonstrationRetriever
 from retrieval.demonstrations.source_sentences import SourceSentence, source_sentences
 from retrieval.demonstrations.task import Demo, Task
@@ -82,7 +83,7 @@ class GraphPool:
         #: Where vectors are kept; words are counted anew faster than they are read.
         self._kept: Path | None = None
         whole = not without and keep is None
-        dense = isinstance(encoder, (str, Path)) and encoder not in ("bm25", "tfidf")
+        dense = isinstance(encoder, (str, Path)) and encoder not in WEIGHTINGS
         if graph.home is not None and whole and dense:
             self._kept = graph.home / FOLDER / encoder_name(encoder)
         self.retriever = self._stored() or DemonstrationRetriever(encoder)

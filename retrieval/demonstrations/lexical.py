@@ -35,10 +35,11 @@ from retrieval.ranking import FloatArray, Vectors
 from retrieval.top_k import best
 from retrieval.triple_data import IntArray
 
-__all__ = ["LexicalIndex", "Statistics", "Vocabulary", "Weighting", "words"]
+__all__ = ["WEIGHTINGS", "LexicalIndex", "Statistics", "Vocabulary", "Weighting", "words"]
 
 type Weighting = Literal["bm25", "tfidf"]
 
+WEIGHTINGS: Final = ("bm25", "tfidf")
 K1: Final = 1.2
 B: Final = 0.75
 
@@ -178,7 +179,7 @@ class LexicalIndex:
     def __init__(
         self, *, weighting: Weighting = "bm25", vocabulary: Vocabulary | None = None
     ) -> None:
-        if weighting not in ("bm25", "tfidf"):
+        if weighting not in WEIGHTINGS:
             raise QueryShapeError(f"unknown weighting {weighting!r}; choose bm25 or tfidf")
         self.weighting: Weighting = weighting
         self.vocabulary = Vocabulary() if vocabulary is None else vocabulary

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -21,8 +21,6 @@ evaluations_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_m
 
 #: The tasks of the published table that a small model is asked about.
 TASKS: Final = ("sst2", "trec", "subj", "semeval-re")
-#: Retrievers that need no training.
-UNTRAINED: Final = ("bm25", "tfidf", "minilm")
 COLUMNS: Final = ("lm", "vote", "match_at_8", "lm_macro_f1")
 
 
@@ -74,10 +72,7 @@ def demos_lm(
     from retrieval.demonstrations.retriever import DemonstrationRetriever
     from retrieval.demonstrations.score_store import ScoreStore
 
-    encoders: dict[str, Any] = {
-        name if name in UNTRAINED else Path(name).name: name if name in UNTRAINED else Path(name)
-        for name in retriever or ("bm25", "minilm")
-    }
+    encoders = {Path(name).name: name for name in retriever or ("bm25", "minilm")}
     wanted = [without_tests(load_task(data, name)) for name in task or TASKS]
     model = CausalLM.load(lm)
     kept = ScoreStore(store) if store else None

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from retrieval.demonstrations.encoded_text import demo_text, query_text
 from retrieval.demonstrations.lexical import (
+    WEIGHTINGS,
     LexicalIndex,
     Statistics,
     Vocabulary,
@@ -59,7 +60,7 @@ EXACT: Final = 250_000
 #: Removed vectors that are still held, at most.
 GONE: Final = 64
 #: Encoders that have a name.
-NAMES: Final = ("bm25", "tfidf", "minilm")
+NAMES: Final = (*WEIGHTINGS, "minilm")
 #: "faiss": exact up to 250,000 vectors and approximate above; "numpy": always exact, without FAISS;
 #: "auto": FAISS where it is installed.
 type Engine = Literal["auto", "faiss", "numpy"]

@@ -51,6 +51,7 @@ from retrieval.demonstrations.set_training import (
     scored_sets,
     write_scored_sets,
 )
+from retrieval.demonstrations.spaces import NAMES
 from retrieval.demonstrations.task import Demo, Task
 from retrieval.demonstrations.training_run import RunOptions, RunReport, run
 from retrieval.encoders.trainable import TrainableEncoder
@@ -223,7 +224,7 @@ class DemonstrationTrainer:
         if isinstance(self.base, DemonstrationRetriever):
             given = self.base.encoder
             if isinstance(given, str):
-                base = None if given in ("bm25", "tfidf", "minilm") else Path(given)
+                base = None if given in NAMES else Path(given)
             elif isinstance(given, Path) or hasattr(given, "save"):
                 base = given  # type: ignore[assignment]
             else:
