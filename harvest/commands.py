@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -136,7 +137,7 @@ def harvest_command(
             settings = options.llm_settings(flags)
             shown = options.Shown(demos, demos_from, demos_retriever)
 
-            def ask(store: GraphStore | None) -> AbstractContextManager[LLMHarvester]:
+            def make(store: GraphStore | None) -> AbstractContextManager[Any]:
                 return options.llm_harvester(
                     settings,
                     graph=store,
@@ -144,13 +145,6 @@ def harvest_command(
                     unknown_relations=unknown_relations,
                     shown=shown,
                     **common,
-                )
-
-            if dry_run:
-                failed = _price(graph, paths, ask, root=root, limit=limit, as_json=as_json)
-            else:
-                failed = _harvest(
-                    graph, paths, ask, root=root, keep_old=keep_old, limit=limit, as_json=as_json
                 )
         elif with_ == "local":
             endpoint = {name: value for name, value in flags.items() if name != "model"}
@@ -165,7 +159,7 @@ def harvest_command(
             )
             shown = options.Shown(demos, demos_from, demos_retriever)
 
-            def read_here(store: GraphStore | None) -> AbstractContextManager[Harvester]:
+            def make(store: GraphStore | None) -> AbstractContextManager[Any]:
                 return nullcontext(
                     options.local_harvester(
                         model,
@@ -173,26 +167,6 @@ def harvest_command(
                         threshold=threshold,
                         demonstrations=shown.read(store, relations),
                     )
-                )
-
-            if dry_run:
-                with _existing(graph) as known:
-                    failed = _dry_run(
-                        paths,
-                        lambda _: read_here(known),
-                        root=root,
-                        limit=limit,
-                        as_json=as_json,
-                    )
-            else:
-                failed = _harvest(
-                    graph,
-                    paths,
-                    read_here,
-                    root=root,
-                    keep_old=keep_old,
-                    limit=limit,
-                    as_json=as_json,
                 )
         else:
             options.refuse_llm_options(
@@ -205,14 +179,22 @@ def harvest_command(
                 }
             )
 
-            def read(_: GraphStore | None) -> AbstractContextManager[Harvester]:
+            def make(store: GraphStore | None) -> AbstractContextManager[Any]:
                 return nullcontext(_text_harvester(relations, spacy=spacy, **common))
 
-            if dry_run:
-                failed = _dry_run(paths, read, root=root, limit=limit, as_json=as_json)
-            else:
-                failed = _harvest(
-                    graph, paths, read, root=root, keep_old=keep_old, limit=limit, as_json=as_json
+        if not dry_run:
+            failed = _harvest(
+                graph, paths, make, root=root, keep_old=keep_old, limit=limit, as_json=as_json
+            )
+        elif with_ == "llm":
+            failed = _price(graph, paths, make, root=root, limit=limit, as_json=as_json)
+        else:
+            # Of readers that are only timed, the local model alone looks into the graph.
+            looked_at: AbstractContextManager[GraphStore | None]
+            looked_at = _existing(graph) if with_ == "local" else nullcontext()
+            with looked_at as known:
+                failed = _dry_run(
+                    paths, partial(make, known), root=root, limit=limit, as_json=as_json
                 )
     except KeyboardInterrupt:
         typer.echo("stopped: what is written stays; the same command goes on from here", err=True)
@@ -318,7 +300,7 @@ def _read_all(
 
 def _dry_run(
     paths: list[Path],
-    make: Maker[Any],
+    make: Callable[[], AbstractContextManager[Harvester]],
     *,
     root: Path | None,
     limit: int | None,
@@ -340,7 +322,7 @@ def _dry_run(
     if sample:
         with (
             closing(open_graph("memory://")) as memory,
-            make(None) as harvester,
+            make() as harvester,
             progress_bar(len(sample)) as show,
         ):
             report = harvest_documents(memory, sample, harvester=harvester, progress=show)
