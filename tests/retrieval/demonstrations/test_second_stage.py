@@ -29,13 +29,7 @@ from retrieval.demonstrations.training_run import RunOptions
 from retrieval.encoders.trainable import TrainableEncoder
 from retrieval.errors import DataFormatError, ModelFileError, QueryShapeError
 from retrieval.losses.set_selection import selection_kernel, set_ranking, set_scores
-from tests.retrieval.demonstrations.test_training import CountingFeedback, kinds
-from tests.retrieval.demonstrations.toy_encoder import toy_encoder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_encoder(tmp_path_factory.mktemp("toy"))
+from tests.retrieval.demonstrations.toy_tasks import CountingFeedback, kinds
 
 
 def lists(count: int = 12, k: int = 12) -> list[Scored]:

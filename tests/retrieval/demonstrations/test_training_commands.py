@@ -9,8 +9,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from retrieval.demonstrations.training_commands import app
-from tests.retrieval.demonstrations.test_training import kinds
 from tests.retrieval.demonstrations.toy_encoder import toy_encoder
+from tests.retrieval.demonstrations.toy_tasks import kinds
 
 
 def test_a_task_file_becomes_an_encoder(tmp_path: Path) -> None:

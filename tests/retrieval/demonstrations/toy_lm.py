@@ -21,26 +21,32 @@ from retrieval.causal_lm import CausalLM
 WORDS = "a dull and gripping film great terrible SUBJ causes OBJ is made by of the part\n\t"
 
 
-@cache
-def tokenizer() -> Any:
-    """All bytes, and the merges that a dozen words give."""
+def byte_tokenizer(texts: Sequence[str], *, size: int) -> Any:
+    """All bytes, and the merges that some texts give."""
     toy = Tokenizer(models.BPE())
     toy.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     toy.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=320,
+        vocab_size=size,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=["<bos>", "<eos>"],
         show_progress=False,
     )
-    toy.train_from_iterator([WORDS] * 3, trainer)
+    toy.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=toy, bos_token="<bos>", eos_token="<eos>")
 
 
-def toy_model(kind: str = "llama", *, seed: int = 0) -> Any:
+@cache
+def tokenizer() -> Any:
+    return byte_tokenizer([WORDS] * 3, size=320)
+
+
+def toy_model(
+    kind: str = "llama", *, seed: int = 0, size: int | None = None, longest: int = 512
+) -> Any:
     """Weights large enough that its distributions are far from uniform."""
     torch.manual_seed(seed)
-    size = len(tokenizer())
+    size = size or len(tokenizer())
     if kind == "llama":
         return LlamaForCausalLM(
             LlamaConfig(
@@ -50,7 +56,7 @@ def toy_model(kind: str = "llama", *, seed: int = 0) -> Any:
                 num_hidden_layers=2,
                 num_attention_heads=4,
                 num_key_value_heads=2,
-                max_position_embeddings=512,
+                max_position_embeddings=longest,
                 initializer_range=0.3,
                 bos_token_id=0,
                 eos_token_id=1,
@@ -62,7 +68,7 @@ def toy_model(kind: str = "llama", *, seed: int = 0) -> Any:
             n_embd=32,
             n_layer=2,
             n_head=4,
-            n_positions=512,
+            n_positions=longest,
             initializer_range=0.3,
             bos_token_id=0,
             eos_token_id=1,
