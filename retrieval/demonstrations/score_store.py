@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from retrieval.errors import ModelFileError
@@ -98,10 +97,5 @@ class ScoreStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
