@@ -1,7 +1,7 @@
 """The evaluation `sheaf eval demos-lm`: does a model answer better with retrieved examples?
 
 A thin layer over `lm_evaluation.claim`. Texts of the test are taken out of the pool first. Random
-rows are fixed sets of eight, the same for all queries.
+and balanced rows (labels in turn) are fixed sets of eight, the same for all queries.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ def demos_lm(
     scored: Annotated[
         int, typer.Option(min=0, help="Training queries whose 16 candidates are scored singly.")
     ] = 0,
+    shuffled: Annotated[
+        list[str] | None,
+        typer.Option(help="A retriever also asked with its order by chance; repeatable."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample of queries.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -90,7 +94,7 @@ def demos_lm(
         tables[name] = claim(
             scorer,
             one,
-            claim_rows(one, retrievers),
+            claim_rows(one, retrievers, shuffled=shuffled or ()),
             progress=lambda row: typer.echo(f"  {row}", err=True),
         )
     if kept is not None:

@@ -8,12 +8,13 @@ model that stays below it has copied labels and added errors (`gate`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from retrieval.demonstrations.baselines import balanced_hits
 from retrieval.demonstrations.datasets import TaskData
 from retrieval.demonstrations.evaluation import hits_of
 from retrieval.demonstrations.measures import (
@@ -147,18 +148,35 @@ def feedback_figures(task: Task, rows: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def claim_rows(
-    data: TaskData, retrievers: Mapping[str, DemonstrationRetriever], *, k: int = 8, seeds: int = 3
+    data: TaskData,
+    retrievers: Mapping[str, DemonstrationRetriever],
+    *,
+    k: int = 8,
+    seeds: int = 3,
+    shuffled: Collection[str] = (),
 ) -> dict[str, Sequence[Sequence[Demo]]]:
     """Return demonstrations of each query: fixed sets by chance, then each retriever's.
 
-    `random-0`, … are the same `k` for all queries, as a prompt written once would have, so their
-    keys and values are computed once.
+    `random-0`, … and `balanced-0`, … (labels in turn) are the same `k` for all queries, as a prompt
+    written once would have, so their keys and values are computed once. `NAME-shuffled` is what a
+    retriever named in `shuffled` finds, in an order by chance.
     """
-    rows: dict[str, Sequence[Sequence[Demo]]] = {
-        f"random-{seed}": [drawn_queries(data.task.demos, k, seed=100 + seed)] * len(data.test)
-        for seed in range(seeds)
-    }
-    return rows | {name: hits_of(one, data, k=k) for name, one in retrievers.items()}
+    pool = data.task.demos
+    rows: dict[str, Sequence[Sequence[Demo]]] = {}
+    for seed in range(seeds):
+        rows[f"random-{seed}"] = [drawn_queries(pool, k, seed=100 + seed)] * len(data.test)
+    for seed in range(seeds):
+        (fixed,) = balanced_hits(data, [()], k=k, seed=100 + seed)
+        rows[f"balanced-{seed}"] = [fixed] * len(data.test)
+    for name, one in retrievers.items():
+        hits = hits_of(one, data, k=k)
+        rows[name] = hits
+        if name in shuffled:
+            draw = np.random.default_rng(seeds)
+            rows[f"{name}-shuffled"] = [
+                [found[at] for at in draw.permutation(len(found)).tolist()] for found in hits
+            ]
+    return rows
 
 
 def claim(

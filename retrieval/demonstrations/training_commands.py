@@ -73,6 +73,10 @@ def train_demos(
             exists=True, file_okay=False, help="Folder of TASK.json: lists scored before."
         ),
     ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="File that keeps the model's scores; default: in OUT."),
+    ] = None,
     base: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Encoder to start from.")
     ] = None,
@@ -108,7 +112,7 @@ def train_demos(
     options = RunOptions(steps=steps, batch=batch, learning_rate=learning_rate, seed=seed)
     trainer = DemonstrationTrainer(
         base,
-        _scorer(lm, out),
+        _scorers(lm, [one.name for one in tasks], store or out / "scores.sqlite"),
         loss=loss.value,
         K=candidates,
         l=shown,
@@ -163,16 +167,18 @@ def _of_data(folder: Path | None, names: list[str] | None) -> list[Task]:
     return [without_tests(one, everything.values()).task for one in wanted]
 
 
-def _scorer(lm: str | None, out: Path) -> Feedback | None:
+def _scorers(lm: str | None, tasks: list[str], store: Path) -> dict[str, Feedback] | None:
+    """Return each task's scorer, in the format that `demos-lm` asks with; scores are shared."""
     if lm is None:
         return None
     from retrieval.causal_lm import CausalLM
+    from retrieval.demonstrations.lm_evaluation import task_scorer
     from retrieval.demonstrations.score_store import ScoreStore
-    from retrieval.demonstrations.scorer import LMScorer
 
     model = CausalLM.load(None if lm == "default" else lm)
-    out.mkdir(parents=True, exist_ok=True)
-    return LMScorer(model, store=ScoreStore(out / "scores.sqlite"))
+    store.parent.mkdir(parents=True, exist_ok=True)
+    kept = ScoreStore(store)
+    return {name: task_scorer(model, name, store=kept) for name in tasks}
 
 
 def _report(trained: Trained, tasks: list[Task], out: Path) -> dict[str, Any]:

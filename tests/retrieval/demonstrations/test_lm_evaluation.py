@@ -149,12 +149,17 @@ def test_the_command_prints_the_model_beside_the_vote(
     monkeypatch.setattr(CausalLM, "load", lambda model: toy_lm())
     options = ["--data", str(tmp_path), "--task", "sst2", "--retriever", "bm25"]
     options += ["--store", str(tmp_path / "scores.sqlite"), "--queries", "2"]
+    options += ["--shuffled", "bm25"]
     done = CliRunner().invoke(app, ["eval", "demos-lm", *options, "--json"])
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["tasks"]["sst2"]
-    assert list(rows) == ["random-0", "random-1", "random-2", "bm25"]
+    by_chance = [f"{kind}-{seed}" for kind in ("random", "balanced") for seed in range(3)]
+    assert list(rows) == [*by_chance, "bm25", "bm25-shuffled"]
+    # Eight in turn of two labels are four of each; the order by chance changes no share.
+    assert rows["balanced-0"]["match_at_8"] == 0.5
+    assert rows["bm25"]["match_at_8"] == rows["bm25-shuffled"]["match_at_8"]
     assert all(len(row["right"]) == 2 for row in rows.values())
-    assert set(rows["bm25"]["against"]) == {"random-0", "random-1", "random-2"}
+    assert set(rows["bm25"]["against"]) == set(by_chance)
     assert rows["bm25"]["vote"] == 1
     table = CliRunner().invoke(app, ["eval", "demos-lm", *options, "--scored", "3"])
     assert table.exit_code == 0, table.output
