@@ -14,6 +14,7 @@ batch touches every row it is Adam exactly.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -50,6 +51,19 @@ class RowAdam:
         self._mean = torch.zeros_like(table)
         self._square = torch.zeros_like(table)
         self._steps = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the moments and the number of steps: with the table, all that a resume needs."""
+        import torch
+
+        steps = torch.tensor(self._steps)
+        return {"mean": self._mean, "square": self._square, "steps": steps}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on at a state."""
+        self._mean.copy_(state["mean"])
+        self._square.copy_(state["square"])
+        self._steps = int(state["steps"])
 
     def gather(self, rows: Tensor) -> Tensor:
         """Return a copy of some rows [n, d] that collects their gradient; rows are distinct."""

@@ -117,7 +117,13 @@ class BagOfWordsEncoder:
 
     @classmethod
     def fit(
-        cls, texts: Iterable[str], *, dim: int = 256, min_count: int = 2, seed: int = 0
+        cls,
+        texts: Iterable[str],
+        *,
+        dim: int = 256,
+        min_count: int = 2,
+        seed: int = 0,
+        scale: float = INITIAL_SCALE,
     ) -> BagOfWordsEncoder:
         """Return an untrained encoder whose vocabulary comes from the texts of training entities.
 
@@ -126,6 +132,7 @@ class BagOfWordsEncoder:
             dim: length of a vector.
             min_count: entities that a feature must occur in.
             seed: of the initial embeddings.
+            scale: their standard deviation.
         """
         counts: Counter[str] = Counter()
         for text in texts:
@@ -133,7 +140,7 @@ class BagOfWordsEncoder:
         vocabulary = sorted(feature for feature, count in counts.items() if count >= min_count)
         random = np.random.default_rng(seed)
         weights = random.standard_normal((len(vocabulary), dim), np.float32)
-        weights *= INITIAL_SCALE
+        weights *= scale
         return cls(vocabulary, weights, min_count=min_count)
 
     @property
@@ -169,6 +176,16 @@ class BagOfWordsEncoder:
 
     def encode_features(self, features: Features) -> Vectors:
         """Return the vectors of texts whose features are known already, [n, dim] float32."""
+        sums = self._sums(features)
+        lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))[:, None]
+        return np.asarray(sums / np.maximum(lengths, SHORTEST), np.float32)
+
+    def means(self, features: Features) -> Vectors:
+        """Return the mean of each text's embeddings, [n, dim] float32, not scaled."""
+        counts = np.maximum(np.diff(features.offsets), 1)[:, None]
+        return np.asarray(self._sums(features) / counts, np.float32)
+
+    def _sums(self, features: Features) -> Vectors:
         sums = np.zeros((len(features), self.dim), np.float32)
         for start in range(0, len(features), BLOCK):
             rows = np.arange(start, min(start + BLOCK, len(features)))
@@ -177,8 +194,7 @@ class BagOfWordsEncoder:
             if len(full):
                 first = features.offsets[full] - features.offsets[start]
                 sums[full] = np.add.reduceat(self.weights[part.values], first, axis=0)
-        lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))[:, None]
-        return np.asarray(sums / np.maximum(lengths, SHORTEST), np.float32)
+        return sums
 
     def save(self, folder: Path) -> None:
         """Write `encoder.safetensors` and `encoder.json` into a folder, which is made if needed."""

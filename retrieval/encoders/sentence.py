@@ -36,14 +36,18 @@ class SentenceEncoder:
 
     Args:
         folder: a Hugging Face encoder; the installed all-MiniLM-L6-v2 if not given.
+        longest: word pieces of a text that are read.
         device: where torch computes.
 
     Raises:
         ModelFileError: if there is no such folder, or the package is not installed.
     """
 
-    def __init__(self, folder: Path | None = None, *, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path | None = None, *, longest: int = LONGEST, device: str = "cpu"
+    ) -> None:
         self.folder = folder or _installed()
+        self.longest = longest
         self.device = device
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             if not (self.folder / name).is_file():
@@ -59,18 +63,48 @@ class SentenceEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the weights."""
+        """Hash of the weights, and of `longest` if it is not the usual one."""
         digest = blake2b(digest_size=8)
+        if self.longest != LONGEST:
+            digest.update(str(self.longest).encode())
         with (self.folder / "model.safetensors").open("rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
         return digest.hexdigest()
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit vector for each text, [texts, dim] float32, in the given order."""
+    def parts(self) -> tuple[Any, Any]:
+        """Return tokenizer and model, shared by all encoders of this folder: change neither."""
+        return _load(str(self.folder), self.longest, self.device)
+
+    def save(self, folder: Path, *, model: Any = None) -> None:
+        """Write a folder that `SentenceEncoder`, transformers and sentence-transformers read.
+
+        Args:
+            folder: where to; made if missing.
+            model: weights to write in place of the encoder's own.
+        """
+        from sentence_transformers import SentenceTransformer
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with without_bars(), without_warnings():
+            whole = SentenceTransformer(str(self.folder), device="cpu")
+            whole.max_seq_length = self.longest
+            if model is not None:  # without the pooler, which no vector here uses
+                first: Any = whole[0]
+                first.auto_model.load_state_dict(model.state_dict(), strict=False)
+            whole.save(str(folder), create_model_card=False)
+
+    def encode(self, texts: Sequence[str], *, model: Any = None) -> Vectors:
+        """Return one unit vector for each text, [texts, dim] float32, in the given order.
+
+        Args:
+            texts: what is encoded.
+            model: weights to use in place of the encoder's own.
+        """
         import torch
 
-        tokenizer, model = _load(str(self.folder), self.device)
+        tokenizer, own = self.parts()
+        model = own if model is None else model
         vectors = np.zeros((len(texts), self.dim), np.float32)
         encodings = tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda at: (len(encodings[at].ids), at))
@@ -80,9 +114,9 @@ class SentenceEncoder:
             ids = torch.zeros(len(rows), longest, dtype=torch.long)
             mask = torch.zeros_like(ids)
             for place, row in enumerate(rows):
-                own = encodings[row].ids
-                ids[place, : len(own)] = torch.tensor(own)
-                mask[place, : len(own)] = 1
+                pieces = encodings[row].ids
+                ids[place, : len(pieces)] = torch.tensor(pieces)
+                mask[place, : len(pieces)] = 1
             ids, mask = ids.to(self.device), mask.to(self.device)
             with torch.inference_mode():
                 states = model(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -102,7 +136,7 @@ def _installed() -> Path:
 
 
 @lru_cache(maxsize=2)
-def _load(folder: str, device: str) -> tuple[Any, Any]:
+def _load(folder: str, longest: int, device: str) -> tuple[Any, Any]:
     from tokenizers import Tokenizer
     from transformers import AutoModel
 
@@ -110,7 +144,7 @@ def _load(folder: str, device: str) -> tuple[Any, Any]:
     # vocabulary of five tokens in transformers 5.
     tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(LONGEST)
+    tokenizer.enable_truncation(longest)
     with without_bars(), without_warnings():
         model = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval().to(device)
     return tokenizer, model

@@ -5,7 +5,7 @@ answers, trains or searches an index needs nothing but that, and its kernel:
 
 | kernel | queries and candidates are compared by | heads |
 |---|---|---|
-| `dot` | q·e | distmult, complex, simple, affine |
+| `dot` | q·e | distmult, complex, simple, affine, low-rank |
 | `l2` | −‖q − e‖₂; one matrix product ranks: 2q·e − ‖e‖² | transe-l2 |
 | `l1` | −‖q − e‖₁ | transe-l1 |
 | `modulus` | −Σ of the moduli of q − e over complex coordinates | rotate |
@@ -24,6 +24,7 @@ from retrieval.heads.affine import Affine
 from retrieval.heads.base import FILE, FORMAT, Kernel
 from retrieval.heads.complex import ComplEx
 from retrieval.heads.distmult import DistMult
+from retrieval.heads.low_rank import LowRank
 from retrieval.heads.rotate import RotatE
 from retrieval.heads.simple import SimplE
 from retrieval.heads.transe import TransEL1, TransEL2
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["HEADS", "HeadName", "Kernel", "RelationHead", "load_head", "untrained_head"]
 
 type HeadName = Literal[
-    "affine", "complex", "distmult", "rotate", "simple", "transe-l1", "transe-l2"
+    "affine", "complex", "distmult", "low-rank", "rotate", "simple", "transe-l1", "transe-l2"
 ]
 
 #: Every head by its name.
 HEADS: Final = {
-    head.name: head for head in (Affine, ComplEx, DistMult, RotatE, SimplE, TransEL1, TransEL2)
+    head.name: head
+    for head in (Affine, ComplEx, DistMult, LowRank, RotatE, SimplE, TransEL1, TransEL2)
 }
 
 
@@ -114,7 +116,7 @@ def untrained_head(
         name: a key of `HEADS`.
         relations: number of relations R.
         dim: length of an entity vector; even for complex, rotate and simple.
-        inverses: give relations r + R parameters of their own; always so for affine.
+        inverses: give relations r + R parameters of their own; always so for affine and low-rank.
         seed: of the random parameters.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Training of entity encoders: batches, objectives, trainees, and the loop."""
