@@ -180,43 +180,82 @@ def search(
         typer.echo("nothing in the graph has a word of the query", err=True)
 
 
+Split = Annotated[
+    Literal["inductive", "transductive"], typer.Option(help="New entities in the test, or not.")
+]
+Part = Annotated[Literal["test", "dev"], typer.Option(help="dev: to choose options by.")]
+Text = Annotated[str | None, typer.Option(help="Text file of the folder to use.")]
+Threads = Annotated[int, typer.Option(min=1, help="Of the matrix products.")]
+#: The recipes of `retrieval.entity_training.presets`, which is not imported before it is needed.
+Recipe = Literal["bow-infonce", "minilm-frozen", "minilm", "blp-transe", "simkgc"]
+
+
 @evaluations_app.command("link-prediction")
 @report_errors
 def evaluate_link_prediction(
     data: Annotated[Path, typer.Option(help="Folder with TSV triples and texts.")],
-    split: Annotated[
-        Literal["inductive", "transductive"], typer.Option(help="New entities in the test, or not.")
-    ] = "inductive",
-    encoder: Annotated[Literal["bow"], typer.Option(help="bow: bag of words.")] = "bow",
-    text: Annotated[str | None, typer.Option(help="Text file of the folder to use.")] = None,
-    part: Annotated[
-        Literal["test", "dev"], typer.Option(help="dev: to choose options by.")
-    ] = "test",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the triples.")] = 5,
-    dim: Annotated[int, typer.Option(min=1, help="Length of a vector.")] = 256,
-    learning_rate: Annotated[float, typer.Option(min=1e-8, help="Highest rate.")] = 1e-2,
-    temperature: Annotated[float, typer.Option(min=1e-4, help="Of the loss.")] = 0.05,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a trained model, instead of training one.")
+    ] = None,
+    encoder: Annotated[
+        Literal["bow", "minilm"], typer.Option(help="bow: the recipe bow-infonce.")
+    ] = "bow",
+    preset: Annotated[
+        Recipe | None, typer.Option(help="Recipe of the model that is trained.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the trained model, and for what resumes it.")
+    ] = None,
+    split: Split = "inductive",
+    text: Text = None,
+    part: Part = "test",
+    head: Annotated[str | None, typer.Option(help="Scoring head; the recipe's own.")] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=0, help="Trained layers of the sentence encoder.")
+    ] = None,
+    batches: Annotated[
+        Literal["random", "walk", "mixed"] | None, typer.Option(help="How batches are drawn.")
+    ] = None,
+    entities: Annotated[int | None, typer.Option(min=2, help="Entities of a batch.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the training.")] = None,
+    upper_rate: Annotated[
+        float | None, typer.Option(min=1e-8, help="Learning rate of trained layers.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(min=1e-4, help="Of InfoNCE.")] = None,
+    dim: Annotated[int | None, typer.Option(min=1, help="Of the bag of words.")] = None,
     min_count: Annotated[int, typer.Option(min=1, help="Entities that share a feature.")] = 2,
     seed: Seed = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Of the matrix products.")] = 1,
+    threads: Threads = 1,
     json: Json = False,
 ) -> None:
-    """Train on a data folder and rank its test triples, beside the floors without a model."""
+    """Train on a data folder, or load a model, and rank the test triples beside the floors."""
+    from retrieval.entity_training.recipe import preset_named
     from retrieval.evaluations import link_prediction
 
+    recipe = None
+    if model is None:
+        recipe = preset_named(
+            preset or ("bow-infonce" if encoder == "bow" else "minilm"),
+            head=head,
+            layers=layers,
+            batches=batches,
+            entities=entities,
+            steps=steps,
+            upper_rate=upper_rate,
+            temperature=temperature,
+            dim=dim,
+            seed=seed,
+        )
     with _bar() as progress:
         answer = link_prediction(
             data,
+            preset=recipe,
+            model=model,
+            out=out,
             split=split,
-            encoder=encoder,
             text=text,
             part=part,
-            epochs=epochs,
-            dim=dim,
-            learning_rate=learning_rate,
-            temperature=temperature,
             min_count=min_count,
-            seed=seed,
             threads=threads,
             progress=progress,
         )
@@ -226,7 +265,7 @@ def evaluate_link_prediction(
         print_json(answer)
         return
     rows = {
-        "bag of words": answer,
+        str(model or preset or encoder): answer,
         **{f"  {side} side": found for side, found in answer["by_side"].items()},
         **{f"  target {name}": found for name, found in answer["by_target"].items()},
         **{f"floor: {name}": found for name, found in answer["floors"].items()},

@@ -10,11 +10,14 @@ from __future__ import annotations
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from retrieval.bootstrap import COVERAGE, bounds, resampled_means
+from retrieval.entity_model import EntityModel, answer_ranks
+from retrieval.entity_training.presets import Preset
+from retrieval.entity_training.recipe import train_model
 from retrieval.errors import QueryShapeError
 from retrieval.floors import popularity_ranks, tfidf_ranks
 from retrieval.protocols import (
@@ -24,17 +27,12 @@ from retrieval.protocols import (
     questions,
     relation_categories,
 )
-from retrieval.ranking import TIE_GAP_WARNING, Ranks, rank
-from retrieval.training import Progress, TrainingOptions, train, untrained
+from retrieval.ranking import TIE_GAP_WARNING, Ranks
+from retrieval.training import Progress
 from retrieval.training import threads as use_threads
 from retrieval.triple_data import SplitName, TripleData, load_folder
 
-__all__ = ["EncoderName", "evaluate", "figures", "link_prediction"]
-
-#: What training does if nothing is said.
-DEFAULTS: Final = TrainingOptions()
-
-type EncoderName = Literal["bow"]
+__all__ = ["evaluate", "figures", "link_prediction"]
 
 #: Resamples of the bootstrap interval.
 RESAMPLES: Final = 1000
@@ -43,99 +41,88 @@ RESAMPLES: Final = 1000
 def link_prediction(
     folder: Path | str,
     *,
+    preset: Preset | None = None,
+    model: Path | None = None,
+    out: Path | None = None,
     split: SplitName = "inductive",
-    encoder: EncoderName = "bow",
     text: str | None = None,
     part: Part = "test",
-    epochs: int = DEFAULTS.epochs,
-    dim: int = 256,
-    learning_rate: float = DEFAULTS.learning_rate,
-    temperature: float = DEFAULTS.temperature,
     min_count: int = 2,
-    seed: int = 0,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train on a data folder, rank its test triples and return the figures beside the floors.
+    """Rank the test triples of a data folder by a trained model, and return figures and floors.
 
     Args:
         folder: TSV triples and texts; layout in `retrieval.triple_data`.
+        preset: recipe of a model that is trained here.
+        model: folder of a model trained before, instead.
+        out: folder that a model trained here is written to, with what resumes it.
         split: "inductive" (new entities in the test) or "transductive".
-        encoder: "bow", the bag of words.
         text: name of the text file; the preferred one that exists if not given.
         part: "test", or "dev" to choose options without looking at the test.
-        epochs: passes over the training triples.
-        dim: length of a vector.
-        learning_rate: highest rate of the schedule.
-        temperature: τ of the loss.
-        min_count: training entities that a feature must occur in.
-        seed: of initial weights, batches and bootstrap.
+        min_count: training entities that a feature of the bag must occur in.
         threads: of the matrix products; figures are reproducible for a fixed number.
         progress: called after each step.
 
     Returns:
         `mrr`, `hits_at_1`, `hits_at_3`, `hits_at_10` over both sides, the same by side, by new and
-        seen targets and by kind of relation, a bootstrap interval over triples, the floors, and
-        all that decides them.
+        seen targets, by relation and by kind of relation, a bootstrap interval over triples, the
+        floors, and all that decides them.
 
     Raises:
         DataFormatError: if the folder is not what the split needs.
-        QueryShapeError: for an unknown encoder.
+        QueryShapeError: unless exactly one of `preset` and `model` is given, or the model lacks a
+            relation of the data.
+        ModelFileError: if the model cannot be read.
     """
-    if encoder != "bow":
-        raise QueryShapeError(f"unknown encoder {encoder!r}; available: bow")
+    if (preset is None) == (model is None):
+        raise QueryShapeError("give either a preset to train by, or the folder of a trained model")
     started = time.process_time()
-    options = TrainingOptions(
-        epochs=epochs, learning_rate=learning_rate, temperature=temperature, seed=seed
-    )
     data = load_folder(folder, split=split, text=text)
     asked = questions(data, PROTOCOL_OF_SPLIT[split], part)
     with use_threads(threads):
-        return evaluate(
-            data, asked, options=options, dim=dim, min_count=min_count, progress=progress
-        ) | {
-            "split": split,
-            "threads": threads,
-            "process_cpu_seconds": round(time.process_time() - started, 1),
-        }
+        if preset is None:
+            used = EntityModel.load(Path(str(model)))
+        else:
+            used, _ = train_model(
+                data,
+                preset,
+                protocol=PROTOCOL_OF_SPLIT[split],
+                folder=out / "work" if out else None,
+                min_count=min_count,
+                progress=progress,
+            )
+            if out is not None:
+                used.save(out)
+        trained = time.process_time()
+        answer = evaluate(used, data, asked)
+    seconds = {"training": round(trained - started, 1), **answer.pop("cpu_seconds")}
+    return answer | {
+        "split": split,
+        "threads": threads,
+        "cpu_seconds": seconds,
+        "process_cpu_seconds": round(time.process_time() - started, 1),
+    }
 
 
-def evaluate(
-    data: TripleData,
-    asked: Questions,
-    *,
-    options: TrainingOptions,
-    dim: int = 256,
-    min_count: int = 2,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Train on `data.train`, answer the questions, and return figures and floors."""
-    trained = data.entities_of(data.train)
+def evaluate(model: EntityModel, data: TripleData, asked: Questions) -> dict[str, Any]:
+    """Return figures and floors of a model's answers to the questions."""
     relations = len(data.relations)
     clock = time.process_time()
-    encoder, scorer = untrained(
-        [data.texts[row] for row in trained],
-        relations=relations,
-        dim=dim,
-        min_count=min_count,
-        seed=options.seed,
-    )
-    features = encoder.features(data.texts)
-    result = train(encoder, scorer, features, data.train, options=options, progress=progress)
-    training_seconds, clock = time.process_time() - clock, time.process_time()
-    vectors = encoder.encode_features(features)
-    queries = scorer.queries(vectors[asked.sources], asked.relations)
-    ranks = rank(queries, vectors[asked.candidates], asked.targets, asked.known)
+    vectors = model.encoder.encode(data.texts)
+    encoding_seconds, clock = time.process_time() - clock, time.process_time()
+    ranks = answer_ranks(model.head, vectors, asked, rows=model.rows_of(data))
     ranking_seconds, clock = time.process_time() - clock, time.process_time()
     floors = {
         "popularity": figures(popularity_ranks(asked, data.train, relations=relations)),
-        "tfidf": figures(tfidf_ranks(asked, data.texts, trained)),
+        "tfidf": figures(tfidf_ranks(asked, data.texts, data.entities_of(data.train))),
     }
     floor_seconds = time.process_time() - clock
     every = np.concatenate([data.train, data.dev, data.test])
     answer: dict[str, Any] = {
         **figures(ranks),
-        "confidence_interval": _bootstrap(ranks, seed=options.seed),
+        "confidence_interval": _bootstrap(ranks, seed=0),
         "by_side": {
             "tail": figures(ranks.take(np.arange(asked.triples))),
             "head": figures(ranks.take(np.arange(asked.triples, 2 * asked.triples))),
@@ -146,6 +133,7 @@ def evaluate(
             if mask.any()
         },
         "by_relation_category": _by_category(ranks, asked, relation_categories(every, relations)),
+        "by_relation": _by_category(ranks, asked, list(data.relations)),
         "floors": floors,
         "protocol": asked.protocol,
         "part": asked.part,
@@ -154,7 +142,7 @@ def evaluate(
         "candidates": len(asked.candidates),
         "questions": len(asked.sources),
         "triples_with_new_entity": asked.with_new_end,
-        "entities_without_known_feature": int((np.diff(features.offsets) == 0).sum()),
+        "entities_without_vector": int((~vectors.any(axis=1)).sum()),
         "data": {
             "name": data.origin,
             "train": len(data.train),
@@ -163,26 +151,11 @@ def evaluate(
             "text": data.text_source,
             "entities_without_text": data.without_text,
         },
-        "encoder": {
-            "name": encoder.name,
-            "dim": dim,
-            "vocabulary": len(encoder.vocabulary),
-            "min_count": min_count,
-            "fingerprint": encoder.fingerprint,
-        },
-        "training": {
-            "epochs": options.epochs,
-            "batch": options.batch,
-            "learning_rate": options.learning_rate,
-            "temperature": options.temperature,
-            "steps": result.steps,
-            "loss": round(result.loss, 4),
-        },
-        "seed": options.seed,
+        "model": {"fingerprint": model.fingerprint, "dim": model.encoder.dim, **model.about},
         "versions": {name: version(name) for name in ("sheaf", "torch", "numpy")},
         "cpu_seconds": {
-            "training": round(training_seconds, 1),
-            "encoding_and_ranking": round(ranking_seconds, 1),
+            "encoding": round(encoding_seconds, 1),
+            "ranking": round(ranking_seconds, 1),
             "floors": round(floor_seconds, 1),
         },
     }
@@ -210,6 +183,7 @@ def figures(ranks: Ranks) -> dict[str, float]:
 def _by_category(
     ranks: Ranks, asked: Questions, categories: list[str]
 ) -> dict[str, dict[str, float]]:
+    """Return the figures of each category that a relation belongs to."""
     own = np.array(categories)[asked.relations % len(categories)]
     return {str(name): figures(ranks.take(own == name)) for name in np.unique(own)}
 

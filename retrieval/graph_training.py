@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from retrieval.calibration import Calibrations
 from retrieval.errors import NothingToPredict, QueryShapeError
-from retrieval.evaluations import EncoderName
 from retrieval.graph_model import GraphModel
 from retrieval.graph_snapshot import GraphSnapshot, entity_text
 from retrieval.held_out import SMALL, Trial, hold_out, split_links
@@ -76,7 +75,7 @@ class TrainReport:
 def train_graph(
     graph: GraphStore,
     *,
-    encoder: EncoderName = "bow",
+    encoder: Literal["bow"] = "bow",
     epochs: int | None = None,
     dim: int = 128,
     seed: int = 0,

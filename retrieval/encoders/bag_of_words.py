@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retrieval.encoders.protocol import write_modules
 from retrieval.errors import ModelFileError
 from retrieval.files import replaced
 from retrieval.known_links import expand_ranges
@@ -200,6 +201,7 @@ class BagOfWordsEncoder:
         """Write `encoder.safetensors` and `encoder.json` into a folder, which is made if needed."""
         from safetensors.numpy import save_file
 
+        write_modules(folder)
         with replaced(folder / "encoder.safetensors") as new:
             save_file({"weights": np.ascontiguousarray(self.weights)}, new)
         description = {

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.encoders.bag_of_words import SHORTEST, BagOfWordsEncoder
+from retrieval.encoders.protocol import write_modules
 from retrieval.encoders.sentence import LONGEST, SentenceEncoder
 from retrieval.errors import ModelFileError
 from retrieval.files import replaced
@@ -99,6 +100,7 @@ class ComposedEncoder:
         """Write the parts into a folder, which is made if needed."""
         from safetensors.numpy import save_file
 
+        write_modules(folder)
         self.bag.save(folder / "bag")
         self.sentence.save(folder / "sentence", model=self._model)
         with replaced(folder / "projection.safetensors") as new:

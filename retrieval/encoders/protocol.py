@@ -16,14 +16,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from retrieval.errors import ModelFileError
+from retrieval.files import replaced
 
 if TYPE_CHECKING:
     from retrieval.ranking import Vectors
 
-__all__ = ["EntityEncoder", "load_encoder"]
+__all__ = ["EntityEncoder", "load_encoder", "write_modules"]
+
+#: What sentence-transformers loads our folders by.
+MODULE: Final = "retrieval.encoders.sentence_transformer_module.EncoderModule"
 
 
 class EntityEncoder(Protocol):
@@ -71,3 +75,10 @@ def load_encoder(folder: Path) -> EntityEncoder:
             f"{description} names the encoder {name!r}; this library knows {', '.join(known)}"
         )
     return known[name].load(folder)
+
+
+def write_modules(folder: Path) -> None:
+    """Write the file by which sentence-transformers reads a folder of ours."""
+    modules = [{"idx": 0, "name": "0", "path": "", "type": MODULE}]
+    with replaced(folder / "modules.json") as new:
+        new.write_text(json.dumps(modules, indent=1), encoding="utf-8")

@@ -125,9 +125,11 @@ class Contrastive:
         sources = torch.from_numpy(links[:, 0].copy())
         rows = torch.arange(len(links))
         queries = head.queries(vectors[sources], torch.from_numpy(links[:, 1].copy()))
-        scores = head.scores(queries, head.candidates(vectors))
+        # Scaled before anything is masked: the gradient of 1/τ at −∞ would be 0 · ∞.
+        scale = self._scale.exp()
+        scores = head.scores(queries, head.candidates(vectors)) * scale
         if self.options.margin:
-            scores[rows, targets] -= self.options.margin
+            scores[rows, targets] -= self.options.margin * scale
         hidden_rows, hidden = self._hidden(links, batch, batch.entities)
         other = hidden != links[hidden_rows, 2]
         scores[torch.from_numpy(hidden_rows[other]), torch.from_numpy(hidden[other])] = -torch.inf
@@ -136,7 +138,7 @@ class Contrastive:
             scores[rows[away], sources[away]] = -torch.inf
         blocks = [scores]
         for entities, stale in self._earlier:
-            block = STALE * head.scores(queries, head.candidates(stale))
+            block = head.scores(queries, head.candidates(stale)) * (STALE * scale)
             at, which = self._hidden(links, batch, entities)
             block[torch.from_numpy(at), torch.from_numpy(which)] = -torch.inf
             # What is in the batch itself is a candidate already, with a vector of today.
@@ -146,7 +148,7 @@ class Contrastive:
         if self.options.pre_batches:
             self._earlier.append((batch.entities, vectors.detach().clone()))
         logits = torch.cat(blocks, dim=1) if len(blocks) > 1 else scores
-        return functional.cross_entropy(logits * self._scale.exp(), targets)
+        return functional.cross_entropy(logits, targets)
 
     def _hidden(
         self, links: IntArray, batch: EntityBatch, entities: IntArray

@@ -43,10 +43,18 @@ BLOCK: Final = 2048
 class Trainee(Protocol):
     """An encoder in training."""
 
-    #: (group, name) → parameter; the group decides the learning rate: "upper" or "dense".
-    dense: Mapping[tuple[str, str], Tensor]
     #: The embeddings of features.
     table: RowAdam
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def dense(self) -> Mapping[tuple[str, str], Tensor]:
+        """(group, name) → parameter; the group decides the learning rate: "upper" or "dense"."""
+        ...
 
     def vectors(self, rows: IntArray) -> Tensor:
         """Return the vectors [n, dim] of some texts, of length one, with their graph."""
@@ -113,6 +121,11 @@ class BagTrainee:
         self.table = self._table.adam
         self.dense: dict[tuple[str, str], Tensor] = {}
 
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._encoder.dim
+
     def vectors(self, rows: IntArray) -> Tensor:
         """Return the vectors [n, dim] of some texts, with their graph."""
         return bag(*self._table.gather(rows))
@@ -138,6 +151,7 @@ class ComposedTrainee:
         trained: rows of the training entities, whose features make the vocabulary.
         sentence: where the sentence part starts; the installed MiniLM if not given.
         layers: its uppermost layers that are trained; 0: it is frozen.
+        bag: False leaves the bag out.
         min_count: training entities that a feature must occur in.
         seed: of the bag's embeddings.
         cache: folder for the lower layers' states (`UpperLayers`).
@@ -150,6 +164,7 @@ class ComposedTrainee:
         *,
         sentence: SentenceEncoder | None = None,
         layers: int = 0,
+        bag: bool = True,
         min_count: int = 2,
         seed: int = 0,
         cache: Path | None = None,
@@ -159,7 +174,7 @@ class ComposedTrainee:
         self._sentence = sentence or SentenceEncoder(longest=LONGEST)
         dim = self._sentence.dim
         self._bag = BagOfWordsEncoder.fit(
-            [texts[row] for row in trained.tolist()],
+            [texts[row] for row in trained.tolist()] if bag else [],
             dim=dim,
             min_count=min_count,
             seed=seed,
@@ -173,6 +188,11 @@ class ComposedTrainee:
         self.dense: dict[tuple[str, str], Tensor] = {("dense", "projection"): self._projection}
         for name, parameter in self._upper.parameters().items():
             self.dense["upper", name] = parameter
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._bag.dim
 
     def vectors(self, rows: IntArray) -> Tensor:
         """Return the vectors [n, dim] of some texts, with their graph."""
@@ -209,6 +229,9 @@ class ComposedTrainee:
         import torch
         from torch.nn import functional
 
+        sums = meaning @ self._projection
+        if not len(weights):
+            return functional.normalize(sums, dim=1, eps=SHORTEST)
         means = functional.embedding_bag(
             torch.from_numpy(features.values),
             weights,
@@ -216,5 +239,4 @@ class ComposedTrainee:
             mode="mean",
             include_last_offset=True,
         )
-        sums = meaning @ self._projection + BAG_WEIGHT * means
-        return functional.normalize(sums, dim=1, eps=SHORTEST)
+        return functional.normalize(sums + BAG_WEIGHT * means, dim=1, eps=SHORTEST)

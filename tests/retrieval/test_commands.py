@@ -122,7 +122,7 @@ def test_places_that_hold_no_graph_or_no_model(tmp_path: Path) -> None:
 
 def test_evaluation_prints_a_table_or_one_json_object(tmp_path: Path) -> None:
     data_folder(tmp_path)
-    arguments = ["link-prediction", "--data", str(tmp_path), "--epochs", "1", "--dim", "8"]
+    arguments = ["link-prediction", "--data", str(tmp_path), "--steps", "2", "--dim", "8"]
     table = runner.invoke(evaluations_app, arguments)
     assert table.exit_code == 0, table.output
     assert "floor: popularity" in table.stdout

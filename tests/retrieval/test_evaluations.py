@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from retrieval.errors import QueryShapeError
-from retrieval.evaluations import link_prediction
+from retrieval.entity_training.presets import Preset
+from retrieval.entity_training.recipe import preset_named, train_model
+from retrieval.errors import ModelFileError, QueryShapeError
+from retrieval.evaluations import evaluate, link_prediction
 from retrieval.floors import popularity_ranks, tfidf_ranks
 from retrieval.known_links import with_inverses
 from retrieval.protocols import questions
@@ -49,6 +52,10 @@ def folder(path: Path) -> Path:
 def data() -> TripleData:
     parts, texts = colours()
     return TripleData.of(parts["train"], dev=parts["dev"], test=parts["test"], texts=texts)
+
+
+def bow(*, steps: int = 4, dim: int = 8, seed: int = 0) -> Preset:
+    return preset_named("bow-infonce", steps=steps, dim=dim, seed=seed)
 
 
 def test_popularity_equals_counting_for_each_question() -> None:
@@ -96,11 +103,10 @@ def test_the_answer_holds_all_that_decides_it_and_beats_its_floors(tmp_path: Pat
     seen: list[int] = []
     answer = link_prediction(
         folder(tmp_path),
-        epochs=30,
-        dim=32,
+        preset=bow(steps=60, dim=32),
         progress=lambda done, total, label: seen.append(total - done),
     )
-    assert seen[-1] == 0
+    assert seen == list(range(59, seen[-1] - 1, -1))  # may stop early, never skips a step
     assert {"mrr", "hits_at_1", "hits_at_3", "hits_at_10", "tie_gap"} <= set(answer)
     assert answer["protocol"] == "dynamic"
     assert answer["filter"] == "train + dev + test"
@@ -116,7 +122,8 @@ def test_the_answer_holds_all_that_decides_it_and_beats_its_floors(tmp_path: Pat
     low, high = (answer["confidence_interval"][end] for end in ("low", "high"))
     assert low <= answer["mrr"] <= high
     assert {"sheaf", "torch", "numpy"} == set(answer["versions"])
-    assert set(answer["cpu_seconds"]) == {"training", "encoding_and_ranking", "floors"}
+    assert set(answer["cpu_seconds"]) == {"training", "encoding", "ranking", "floors"}
+    assert answer["by_relation"]["has colour"]["questions"] == 10
     json.dumps(answer)
 
 
@@ -126,35 +133,71 @@ def test_a_seed_decides_everything(tmp_path: Path) -> None:
     answers = [
         {
             k: v
-            for k, v in link_prediction(tmp_path, epochs=2, dim=8, seed=seed).items()
+            for k, v in link_prediction(tmp_path, preset=bow(seed=seed)).items()
             if k not in times
         }
         for seed in (1, 1, 2)
     ]
+    for answer in answers:
+        answer["model"].pop("training")  # has processor times
     assert answers[0] == answers[1]
-    assert answers[0]["encoder"]["fingerprint"] != answers[2]["encoder"]["fingerprint"]
+    assert answers[0]["model"]["fingerprint"] != answers[2]["model"]["fingerprint"]
 
 
 def test_dev_and_transductive(tmp_path: Path) -> None:
     folder(tmp_path)
-    dev = link_prediction(tmp_path, epochs=1, dim=8, part="dev")
+    dev = link_prediction(tmp_path, preset=bow(), part="dev")
     assert (
         dev["candidates"] == len(data().entities) - 5
     )  # the new entities of the test are not known
-    transductive = link_prediction(tmp_path, epochs=1, dim=8, split="transductive")
+    transductive = link_prediction(tmp_path, preset=bow(), split="transductive")
     assert transductive["protocol"] == "transductive"
 
 
 def test_text_of_the_test_does_not_reach_the_vocabulary(tmp_path: Path) -> None:
-    before = link_prediction(folder(tmp_path), epochs=1, dim=8)
+    before = link_prediction(folder(tmp_path), preset=bow())
     texts = (tmp_path / "entity2text.txt").read_text()
     (tmp_path / "entity2text.txt").write_text(texts.replace("boat", "boat zebra quagga"))
-    after = link_prediction(tmp_path, epochs=1, dim=8)
-    assert before["encoder"] == after["encoder"]
+    after = link_prediction(tmp_path, preset=bow())
+    assert before["model"]["fingerprint"] == after["model"]["fingerprint"]
+
+
+def test_a_saved_model_is_evaluated_as_it_was(tmp_path: Path) -> None:
+    data_folder, out = folder(tmp_path), tmp_path / "model"
+    trained = link_prediction(data_folder, preset=bow(), out=out)
+    loaded = link_prediction(data_folder, model=out)
+    assert {key: loaded[key] for key in ("mrr", "by_relation", "floors")} == {
+        key: trained[key] for key in ("mrr", "by_relation", "floors")
+    }
+    assert loaded["model"]["fingerprint"] == trained["model"]["fingerprint"]
+    assert loaded["cpu_seconds"]["training"] < 1
+
+
+def test_a_model_answers_data_whose_relations_stand_in_another_order(tmp_path: Path) -> None:
+    given = data()
+    model, _ = train_model(given, bow(steps=40))
+    turned = replace(given, relations=given.relations[::-1])
+    for part in ("train", "dev", "test"):
+        triples = getattr(given, part).copy()
+        triples[:, 1] = len(given.relations) - 1 - triples[:, 1]
+        turned = replace(turned, **{part: triples})
+    before = evaluate(model, given, questions(given, "dynamic"))
+    after = evaluate(model, turned, questions(turned, "dynamic"))
+    assert before["by_relation"] == after["by_relation"]
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(QueryShapeError, match="bow"):
-        link_prediction(tmp_path, encoder="gpt")  # type: ignore[arg-type]
+    with pytest.raises(QueryShapeError, match="either a preset"):
+        link_prediction(tmp_path)
+    with pytest.raises(QueryShapeError, match="minilm-frozen"):
+        preset_named("gpt")  # type: ignore[arg-type]
+    with pytest.raises(QueryShapeError, match="'epochs'"):
+        preset_named("minilm", epochs=3)
     with pytest.raises(QueryShapeError, match="threads"):
-        link_prediction(folder(tmp_path), threads=0)
+        link_prediction(folder(tmp_path), preset=bow(), threads=0)
+    with pytest.raises(ModelFileError, match="eval link-prediction --out"):
+        link_prediction(folder(tmp_path), model=tmp_path)
+    model, _ = train_model(data(), bow())
+    other = replace(data(), relations=("is a", "has shape"))
+    with pytest.raises(QueryShapeError, match="'has shape'"):
+        evaluate(model, other, questions(other, "dynamic"))
