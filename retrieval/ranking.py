@@ -1,29 +1,31 @@
 """Ranks of true answers among all candidates: exact, filtered, in bounded memory.
 
-For each tile of queries and each tile of candidates: scores S = q·Eᵀ; other known answers and the
-target itself get −∞; count what lies above the target's own score s*. Memory is one tile, there is
-no sort and no [queries, candidates] matrix.
+For each tile of queries and each tile of candidates: scores S, by one of the kernels of
+`retrieval.kernels`; other known answers and the target itself get −∞; one pass counts what lies
+above the target's own score s*. Memory is one tile for each thread, there is no sort and no
+[queries, candidates] matrix.
 
 **The trap.** One pair's score differs in its last bits between a matrix product and a pair-wise
 one, and between products of different shapes. Comparing the two makes a target lose a rank to
 itself in about half of all cases, and makes entities with *equal* vectors (equal texts are common)
 beat or lose to each other at random. So everything within ±δ of s* is scored again, together with
-the target, in float64 by one routine that adds in a fixed order, and compared exactly:
-
-    δ = d · ε · ‖q‖ · max‖e‖        ε = float32's machine epsilon, d = dimensions
-
-which is twice the largest rounding error a product of length d can have.
+the target, in float64 by one routine that adds in a fixed order, and compared exactly. δ is a
+proven bound on the error of a tile, derived for each kernel in `retrieval.kernels`.
 
 | rank | meaning |
 |---|---|
 | optimistic | 1 + number of candidates that score higher |
 | pessimistic | 1 + number of candidates that score at least as high |
 | realistic | their mean; a constant scorer gets (n + 1) / 2, not 1 |
+
+What a query costs, for n candidates of d dimensions: 2nd operations for a matrix product, 3nd for a
+distance, and 2n comparisons of scores that are still in the cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +33,15 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.errors import NonFiniteScores, QueryShapeError
+from retrieval.kernels import (
+    LARGEST,
+    Kernel,
+    TileKernel,
+    exact_scores,
+    full_precision,
+    square_lengths,
+    tile_kernel,
+)
 from retrieval.known_links import Pairs
 from retrieval.triple_data import IntArray
 
@@ -39,9 +50,9 @@ __all__ = ["FloatArray", "Ranks", "Vectors", "rank", "rank_scores"]
 type FloatArray = npt.NDArray[np.float64]
 type Vectors = npt.NDArray[np.float32]
 
-#: Rows of one tile; 1,024 × 8,192 float32 scores are 32 MB.
-QUERY_TILE: Final = 1024
-CANDIDATE_TILE: Final = 8192
+#: Rows of one tile; 256 × 1,024 float32 scores are 1 MB, which a processor core keeps in its cache.
+QUERY_TILE: Final = 256
+CANDIDATE_TILE: Final = 1024
 
 #: Scores that `rank_scores` holds at a time.
 ROW_SCORES: Final = 8_000_000
@@ -113,24 +124,29 @@ def rank(
     targets: IntArray,
     known: Pairs,
     *,
+    kernel: Kernel = "dot",
+    threads: int | None = None,
     query_tile: int = QUERY_TILE,
     candidate_tile: int = CANDIDATE_TILE,
 ) -> Ranks:
-    """Return the filtered ranks of targets under the score q·e.
+    """Return the filtered ranks of targets under the score of a kernel.
 
     Args:
         queries: [n, d] float32.
-        candidates: [m, d] float32; position is id.
+        candidates: [m, d] float32, or a memory map of numbers; position is id.
         targets: [n] position of each query's true answer.
         known: (query row, candidate position) of all known answers, rows ascending. The target
             may be among them and is kept.
+        kernel: how queries and candidates are compared; `head.kernel` of a scoring head.
+        threads: tiles of queries that are worked on at a time; torch's number if not given. Ranks
+            do not depend on it. While there are several, torch uses one thread for each product.
         query_tile: queries of one tile.
         candidate_tile: candidates of one tile.
 
     Raises:
-        NonFiniteScores: if a vector holds NaN or infinity.
-        QueryShapeError: if shapes do not fit or an id lies outside the candidates (drop such ids
-            first: `restrict`).
+        NonFiniteScores: if a vector holds NaN or infinity, or is longer than 2⁵⁰.
+        QueryShapeError: if shapes do not fit, the kernel is unknown, or an id lies outside the
+            candidates (drop such ids first: `restrict`).
 
     >>> E = np.eye(3, dtype=np.float32)
     >>> rank(E[:1] + E[1:2], E, np.array([1]), (np.array([0]), np.array([0]))).mrr()
@@ -139,48 +155,84 @@ def rank(
     import torch
 
     _check(len(queries), len(candidates), targets, known)
-    if queries.shape[1] != candidates.shape[1]:
+    if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
         raise QueryShapeError(f"{queries.shape=} and {candidates.shape=} differ in dimension")
-    for name, vectors in (("queries", queries), ("candidates", candidates)):
-        if not np.isfinite(vectors).all():
-            raise NonFiniteScores(
-                f"{name} hold NaN or infinity; the model diverged, train it with a lower rate"
-            )
-    q_all = torch.from_numpy(np.ascontiguousarray(queries, dtype=np.float32))
-    e_all = torch.from_numpy(np.ascontiguousarray(candidates, dtype=np.float32))
-    longest = float(e_all.norm(dim=1).max()) if len(candidates) else 0.0
-    rounding = queries.shape[1] * float(np.finfo(np.float32).eps)
-    margin = rounding * longest * q_all.norm(dim=1).numpy().astype(np.float64)
-
-    higher = np.zeros(len(queries), np.int64)
-    equal = np.zeros(len(queries), np.int64)
-    for start in range(0, len(queries), query_tile):
-        rows = slice(start, start + query_tile)
-        own = targets[rows]
-        star = exact_scores(queries[rows], candidates[own])
-        # Thresholds are rounded outwards by what float32 can lose on a score of this size.
-        slack = margin[rows] + 2.0**-23 * np.abs(star)
-        low = (star - slack).astype(np.float32)[:, None]
-        high = (star + slack).astype(np.float32)[:, None]
-        masked = _masked_in_tile(known, own, start, query_tile)
-        for left in range(0, len(candidates), candidate_tile):
-            # The product is torch's, for its threads; counting is several times faster in numpy.
-            scores = (q_all[rows] @ e_all[left : left + candidate_tile].T).numpy()
-            at, which = _slice_of(masked, left, candidate_tile)
-            scores[at, which - left] = -np.inf
-            above = np.count_nonzero(scores > high, axis=1)
-            higher[rows] += above
-            for_band = np.flatnonzero(np.count_nonzero(scores >= low, axis=1) - above)
-            if not len(for_band):
-                continue
-            near = scores[for_band]
-            row, column = np.nonzero((near >= low[for_band]) & (near <= high[for_band]))
-            where = for_band[row]
-            exact = exact_scores(queries[start + where], candidates[left + column])
-            np.add.at(higher, start + where, exact > star[where])
-            np.add.at(equal, start + where, exact == star[where])
+    if kernel == "modulus" and queries.shape[1] % 2:
+        raise QueryShapeError(f"{queries.shape[1]} dimensions are no complex coordinates; give 2·k")
+    if min(query_tile, candidate_tile, 1 if threads is None else threads) < 1:
+        raise QueryShapeError(f"{query_tile=}, {candidate_tile=} and {threads=} must be at least 1")
+    squares = _squares("candidates", candidates, candidate_tile)
+    _squares("queries", queries, query_tile)
+    work = _Ranking(
+        kernel=tile_kernel(kernel),
+        name=kernel,
+        queries=queries,
+        candidates=candidates,
+        targets=targets,
+        known=known,
+        squares=squares,
+        candidate_tile=candidate_tile,
+        higher=np.zeros(len(queries), np.int64),
+        equal=np.zeros(len(queries), np.int64),
+    )
+    before = torch.get_num_threads()
+    workers = before if threads is None else threads
+    # Fewer rows a tile where there are not enough tiles for all threads.
+    rows = max(1, min(query_tile, -(-len(queries) // workers)))
+    tiles = [slice(start, start + rows) for start in range(0, len(queries), rows)]
+    with full_precision():
+        torch.set_num_threads(1)
+        try:
+            if workers == 1:
+                for tile in tiles:
+                    work.count(tile)
+            else:
+                with ThreadPoolExecutor(workers) as pool:
+                    list(pool.map(work.count, tiles))
+        finally:
+            torch.set_num_threads(before)
     among = len(candidates) - _others(known, targets, len(queries))
-    return Ranks(optimistic=higher + 1, pessimistic=higher + equal + 1, among=among)
+    best = work.higher + 1
+    return Ranks(optimistic=best, pessimistic=best + work.equal, among=among)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """One call of `rank`: what is compared, and the counts so far."""
+
+    kernel: TileKernel
+    name: Kernel
+    queries: Vectors
+    candidates: Vectors
+    targets: IntArray
+    known: Pairs
+    #: Squares of the candidates' lengths, [m] float32.
+    squares: Vectors
+    candidate_tile: int
+    #: [n] are added to; tiles of queries touch rows of their own.
+    higher: IntArray
+    equal: IntArray
+
+    def count(self, rows: slice) -> None:
+        """Compare one tile of queries with all candidates."""
+        from retrieval.kernels_compiled import count_tile
+
+        queries, own = _tile(self.queries, rows), self.targets[rows]
+        star = exact_scores(self.name, queries, _tile(self.candidates, own))
+        longest = float(np.sqrt(self.squares.max())) * (1 + 2.0**-22) if len(own) else 0.0
+        low, high = self.kernel.bounds(queries, star, longest)
+        masked = _masked_in_tile(self.known, own, rows.start, len(own))
+        width = min(self.candidate_tile, len(self.candidates))
+        room = np.empty(len(own) * width, np.float32)
+        for left in range(0, len(self.candidates), width):
+            columns = slice(left, left + width)
+            candidates = _tile(self.candidates, columns)
+            scores = room[: len(own) * len(candidates)].reshape(len(own), len(candidates))
+            self.kernel.tile(queries, candidates, self.squares[columns], scores)
+            at, which = _slice_of(masked, left, width)
+            scores[at, which - left] = -np.inf
+            counts = self.higher[rows], self.equal[rows]
+            count_tile(self.kernel.number, scores, low, high, star, queries, candidates, *counts)
 
 
 def rank_scores(
@@ -248,19 +300,6 @@ def restrict(candidates: IntArray, targets: IntArray, known: Pairs) -> tuple[Int
     return places, (rows[inside], found[inside])
 
 
-def exact_scores(left: Vectors, right: Vectors) -> FloatArray:
-    """Return the row-wise dot products in float64, adding one dimension after the other.
-
-    A library's sum chooses its order by shape and alignment; this one is the same for every row,
-    so equal vectors have equal scores, always.
-    """
-    products = (left.astype(np.float64) * right.astype(np.float64)).T
-    total = np.zeros(len(left))
-    for dimension in products:
-        total += dimension
-    return total
-
-
 def _check(queries: int, candidates: int, targets: IntArray, known: Pairs) -> None:
     rows, ids = known
     if len(targets) != queries or len(rows) != len(ids):
@@ -274,6 +313,28 @@ def _check(queries: int, candidates: int, targets: IntArray, known: Pairs) -> No
             raise QueryShapeError(f"a {name} lies outside 0..{bound - 1}; drop it first (restrict)")
     if len(rows) and (np.diff(rows) < 0).any():
         raise QueryShapeError("rows of known answers must ascend")
+
+
+def _squares(name: str, vectors: Vectors, tile: int) -> Vectors:
+    """Return the squares of the lengths of rows [n, d] as float32, tile by tile, [n].
+
+    Raises:
+        NonFiniteScores: if a number is not finite, or a vector too long for sums of its squares.
+    """
+    squares = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), tile):
+        squares[start : start + tile] = square_lengths(_tile(vectors, slice(start, start + tile)))
+    if not (squares <= LARGEST**2).all():  # also if it is NaN
+        raise NonFiniteScores(
+            f"{name} hold NaN, infinity or a vector longer than {LARGEST:.0e}; the model diverged, "
+            "train it with a lower rate"
+        )
+    return squares
+
+
+def _tile(vectors: Vectors, rows: slice | IntArray) -> Vectors:
+    """Return rows as an array that torch and the compiled loops take; no copy if it is one."""
+    return np.require(np.asarray(vectors)[rows], np.float32, ["C", "W"])
 
 
 def _masked_in_tile(known: Pairs, own: IntArray, start: int, tile: int) -> Pairs:
