@@ -7,7 +7,7 @@ python benchmarks/hard_negatives.py --data FOLDER --json
 Training asks each link for its tail among all entities of the batch. Here each link brings `each`
 further candidates: none, random entities, or those that `kg.perturbation.HardNegatives` proposes in
 place of the tail (inverse links: of the head). All candidates serve all links of the batch, known
-tails are masked, everything else is as in `retrieval.training`.
+tails are masked, everything else is as in the recipe `bow-infonce`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ import numpy as np
 
 from kg.perturbation import HardNegatives
 from kg.perturbation.hard_negatives import Kind
-from retrieval import training
+from retrieval.entity_model import answer_ranks
+from retrieval.entity_training.batches import Batches, EntityBatch, batches_of
+from retrieval.entity_training.recipe import preset_named, train_model
 from retrieval.evaluations import figures
 from retrieval.known_links import with_inverses
 from retrieval.protocols import PROTOCOL_OF_SPLIT, questions
-from retrieval.ranking import rank
+from retrieval.threads import threads
 from retrieval.triple_data import IntArray, TripleData, load_folder
 
 KINDS: tuple[Kind, ...] = ("random", "near_name", "same_relation")
@@ -51,27 +55,31 @@ def proposals(data: TripleData, kind: Kind, each: int, seed: int) -> dict[bytes,
     return found
 
 
-class WithMore(training._Batches):
-    """Batches with further candidates: as if links that nobody asks about were in them."""
+class WithMore:
+    """Batches with further entities, which are candidates of all questions."""
 
-    more: dict[bytes, IntArray]
+    def __init__(self, batches: Batches, triples: IntArray, more: Mapping[bytes, IntArray]) -> None:
+        self._batches, self._triples, self._more = batches, triples, more
+        self._relations = int(triples[:, 1].max()) + 1
 
-    def make(self, links: IntArray) -> training._Batch:
-        """Return the batch of the links, with more candidates."""
-        extra = np.concatenate([self.more[link.tobytes()] for link in np.ascontiguousarray(links)])
-        asked = len(links)
-        # A link of an entity to itself brings the entity in, and is cut off again below.
-        loops = np.stack([extra, np.zeros_like(extra), extra], axis=1)
-        batch = super().make(np.concatenate([links, loops]))
-        inside = batch.known_rows < asked
-        return training._Batch(
-            rows=batch.rows,
-            features=batch.features,
-            heads=batch.heads[:asked],
-            tails=batch.tails[:asked],
-            known_rows=batch.known_rows[inside],
-            known_columns=batch.known_columns[inside],
-        )
+    def draw(self) -> EntityBatch:
+        """Return the next batch, with more entities."""
+        batch = self._batches.draw()
+        own = with_inverses(self._triples[batch.rows], self._relations)
+        extra = [self._more[link.tobytes()] for link in np.ascontiguousarray(own)]
+        entities = np.union1d(batch.entities, np.concatenate(extra))
+        ends = np.searchsorted(entities, batch.entities)
+        triples = batch.triples.copy()
+        triples[:, 0], triples[:, 2] = ends[triples[:, 0]], ends[triples[:, 2]]
+        return EntityBatch(entities, triples, batch.rows)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the batches."""
+        return self._batches.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on at a state."""
+        self._batches.restore(state)
 
 
 def mrr(
@@ -79,27 +87,16 @@ def mrr(
 ) -> dict[str, Any]:
     """Train with one kind of further candidates and return figures on dev."""
     asked = questions(data, PROTOCOL_OF_SPLIT[split], "dev")
-    trained = data.entities_of(data.train)
-    encoder, scorer = training.untrained(
-        [data.texts[row] for row in trained],
-        relations=len(data.relations), dim=256, min_count=2, seed=seed,
-    )  # fmt: skip
-    features = encoder.features(data.texts)
-    before = training._Batches
+    preset = preset_named("bow-infonce", passes=epochs, seed=seed)
+    batches = None
     if kind != "none":
-        WithMore.more = proposals(data, kind, each, seed)  # type: ignore[arg-type]
-        keys = {link.tobytes() for link in with_inverses(data.train, len(data.relations))}
-        assert keys <= WithMore.more.keys()
-        training._Batches = WithMore
-    try:
-        options = training.TrainingOptions(epochs=epochs, seed=seed)
-        result = training.train(encoder, scorer, features, data.train, options=options)
-    finally:
-        training._Batches = before
-    vectors = encoder.encode_features(features)
-    queries = scorer.queries(vectors[asked.sources], asked.relations)
-    ranks = rank(queries, vectors[asked.candidates], asked.targets, asked.known)
-    return {**figures(ranks), "training_cpu_seconds": round(result.cpu_seconds, 1)}
+        more = proposals(data, kind, each, seed)  # type: ignore[arg-type]
+        plain = batches_of("random", data.train, entities=preset.options.entities, seed=seed)
+        batches = WithMore(plain, data.train, more)
+    untested = replace(data, dev=data.dev[:0])
+    model, report = train_model(untested, preset, batches=batches)
+    ranks = answer_ranks(model.head, model.encoder.encode(data.texts), asked)
+    return {**figures(ranks), "training_cpu_seconds": round(report.cpu_seconds, 1)}
 
 
 def main() -> None:
@@ -116,7 +113,7 @@ def main() -> None:
     rows: dict[str, Any] = {}
     for kind in asked.kinds:
         started = time.time()
-        with training.threads(1):
+        with threads(1):
             runs = [
                 mrr(data, asked.split, kind, asked.each, seed, asked.epochs) for seed in asked.seeds
             ]

@@ -35,7 +35,7 @@ __all__ = ["Calibration", "Calibrations", "log_odds"]
 type Mask = npt.NDArray[np.bool_]
 type Weights = tuple[float, float, float]
 
-#: Temperature of training, `retrieval.training.TrainingOptions`.
+#: Temperature of training, `retrieval.entity_training.contrastive`.
 TEMPERATURE: Final = 0.05
 
 #: Bounds of z; beyond them an answer is certain or hopeless.

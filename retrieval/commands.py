@@ -20,7 +20,7 @@ from kg.reporting import report_errors
 if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
     from retrieval.link_prediction import PredictedLink
-    from retrieval.training import Progress
+    from retrieval.progress import Progress
 
 __all__ = ["app", "evaluations_app"]
 

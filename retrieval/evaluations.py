@@ -20,6 +20,7 @@ from retrieval.entity_training.presets import Preset
 from retrieval.entity_training.recipe import train_model
 from retrieval.errors import QueryShapeError
 from retrieval.floors import popularity_ranks, tfidf_ranks
+from retrieval.progress import Progress
 from retrieval.protocols import (
     PROTOCOL_OF_SPLIT,
     Part,
@@ -28,8 +29,7 @@ from retrieval.protocols import (
     relation_categories,
 )
 from retrieval.ranking import TIE_GAP_WARNING, Ranks
-from retrieval.training import Progress
-from retrieval.training import threads as use_threads
+from retrieval.threads import threads as use_threads
 from retrieval.triple_data import SplitName, TripleData, load_folder
 
 __all__ = ["evaluate", "figures", "link_prediction"]

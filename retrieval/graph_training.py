@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from retrieval.calibration import Calibrations
+from retrieval.entity_training.presets import Preset
+from retrieval.entity_training.recipe import preset_named
 from retrieval.errors import NothingToPredict, QueryShapeError
 from retrieval.graph_model import GraphModel
 from retrieval.graph_snapshot import GraphSnapshot, entity_text
 from retrieval.held_out import SMALL, Trial, hold_out, split_links
-from retrieval.training import TrainingOptions, threads
+from retrieval.threads import threads
 from retrieval.triple_data import TripleData
 from retrieval.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
-    from retrieval.training import Progress
+    from retrieval.progress import Progress
 
 __all__ = ["TrainReport", "train_graph"]
 
@@ -112,7 +114,7 @@ def train_graph(
         text_source="graph",
     )
     split = split_links(data.train, seed=seed)
-    trial = Trial(data, _options(len(data.train), epochs, seed), dim, progress)
+    trial = Trial(data, _preset(len(data.train), epochs, dim, seed), progress)
     # The products of a small graph are too small to share between threads.
     with threads(1 if len(data.train) <= SMALL else None):
         min_count, choice = trial.choose(split.dev)
@@ -138,7 +140,7 @@ def train_graph(
         hits_at_10=round(held.ranks.hits(10), 4) if held else None,
         popularity_mrr=round(held.popularity.mrr(), 4) if held else None,
         choice=choice,
-        epochs=trial.options.epochs,
+        epochs=trial.preset.passes or 0,
         seed=seed,
         seconds=round(time.perf_counter() - wall, 2),
         cpu_seconds=round(time.process_time() - cpu, 2),
@@ -148,8 +150,9 @@ def train_graph(
     return report
 
 
-def _options(links: int, epochs: int | None, seed: int) -> TrainingOptions:
-    """Return options by the size of the graph; the module's docstring says why."""
+def _preset(links: int, epochs: int | None, dim: int, seed: int) -> Preset:
+    """Return the recipe by the size of the graph; the module's docstring says why."""
     if links > SMALL:
-        return TrainingOptions(seed=seed, epochs=epochs or 5)
-    return TrainingOptions(seed=seed, epochs=epochs or 20, batch=128 if links <= 5000 else 512)
+        return preset_named("bow-infonce", passes=epochs, dim=dim, seed=seed)
+    entities = 120 if links <= 5000 else 480
+    return preset_named("bow-infonce", passes=epochs or 20, entities=entities, dim=dim, seed=seed)

@@ -21,17 +21,20 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.calibration import Calibration, Calibrations, log_odds
+from retrieval.encoders.bag_of_words import BagOfWordsEncoder
+from retrieval.entity_training.recipe import train_model
+from retrieval.errors import QueryShapeError
 from retrieval.floors import popularity_ranks
+from retrieval.heads.affine import Affine
 from retrieval.protocols import Questions, questions
 from retrieval.ranking import Ranks, rank
-from retrieval.training import TrainingOptions, train, untrained
+from retrieval.scoring import RelationScorer
 from retrieval.triple_data import IntArray, TripleData
 
 if TYPE_CHECKING:
-    from retrieval.encoders.bag_of_words import BagOfWordsEncoder
+    from retrieval.entity_training.presets import Preset
+    from retrieval.progress import Progress
     from retrieval.ranking import FloatArray, Vectors
-    from retrieval.scoring import RelationScorer
-    from retrieval.training import Progress
 
 __all__ = ["HeldOut", "Parts", "Split", "Trial", "hold_out", "split_links"]
 
@@ -114,27 +117,22 @@ def split_links(triples: IntArray, *, seed: int) -> Split:
 class Trial:
     """Trains on parts of one graph with the same options."""
 
-    def __init__(
-        self, data: TripleData, options: TrainingOptions, dim: int, progress: Progress | None
-    ) -> None:
+    def __init__(self, data: TripleData, preset: Preset, progress: Progress | None = None) -> None:
         self.data = data
-        self.options = options
-        self._dim = dim
+        self.preset = preset
         self._progress = progress
 
     def train(self, triples: IntArray, min_count: int) -> Parts:
         """Return a model of some of the links; its vocabulary is that of their ends."""
-        data = self.data
-        encoder, scorer = untrained(
-            [data.texts[row] for row in data.entities_of(triples)],
-            relations=len(data.relations),
-            dim=self._dim,
-            min_count=min_count,
-            seed=self.options.seed,
-        )
-        features = encoder.features(data.texts)
-        train(encoder, scorer, features, triples, options=self.options, progress=self._progress)
-        return Parts(encoder, scorer, encoder.encode_features(features))
+        nothing = np.empty((0, 3), np.int64)
+        data = replace(self.data, train=triples, dev=nothing)
+        model, _ = train_model(data, self.preset, min_count=min_count, progress=self._progress)
+        encoder, head = model.encoder, model.head
+        if not isinstance(encoder, BagOfWordsEncoder) or not isinstance(head, Affine):
+            raise QueryShapeError(
+                f"a graph's model is a bag of words with an affine head, not {head.name}"
+            )
+        return Parts(encoder, RelationScorer.of(head), encoder.encode(data.texts))
 
     def asked(self, held: IntArray) -> tuple[IntArray, Questions]:
         """Return the links that are left without the `held` rows, and the questions on those."""

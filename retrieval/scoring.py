@@ -5,6 +5,9 @@
 Scores are cosines in [−1, 1]. Each relation and each inverse has its own a (which dimensions of
 the head matter) and c (what usually stands at the other end, whatever the head), so heads are
 predicted as tails of the inverse: relation r + R of R.
+
+This is the head `affine` (`retrieval.heads.affine`) in NumPy: answers of a trained model start
+without the seconds that importing torch takes.
 """
 
 from __future__ import annotations
@@ -18,8 +21,7 @@ from retrieval.errors import ModelFileError
 from retrieval.files import replaced
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from retrieval.heads.affine import Affine
     from retrieval.ranking import Vectors
     from retrieval.triple_data import IntArray
 
@@ -28,14 +30,11 @@ __all__ = ["RelationScorer"]
 #: Length below which a query counts as zero.
 SHORTEST: Final = 1e-12
 
-#: Standard deviation of a − 1 and of c before training.
-INITIAL_SCALE: Final = 0.1
-
 
 class RelationScorer:
     """The vectors a and c of all relations and inverses.
 
-    >>> scorer = RelationScorer.untrained(relations=3, dim=8, seed=0)
+    >>> scorer = RelationScorer(np.ones((6, 8), np.float32), np.zeros((6, 8), np.float32))
     >>> heads = np.eye(8, dtype=np.float32)[:2]
     >>> scorer.queries(heads, np.array([0, 5])).shape
     (2, 8)
@@ -46,13 +45,10 @@ class RelationScorer:
         self.offset = offset
 
     @classmethod
-    def untrained(cls, *, relations: int, dim: int, seed: int = 0) -> RelationScorer:
-        """Return a ~ 1 + N(0, .1) and c ~ N(0, .1) for `relations` relations and their inverses."""
-        random = np.random.default_rng(seed)
-        shape = (2 * relations, dim)
-        scale = 1 + INITIAL_SCALE * random.standard_normal(shape, np.float32)
-        offset = INITIAL_SCALE * random.standard_normal(shape, np.float32)
-        return cls(scale.astype(np.float32), offset.astype(np.float32))
+    def of(cls, head: Affine) -> RelationScorer:
+        """Return the scorer that answers as a trained head does."""
+        own = head.parameters()
+        return cls(own["scale"].detach().numpy(), own["offset"].detach().numpy())
 
     @property
     def relations(self) -> int:
@@ -89,10 +85,3 @@ class RelationScorer:
             raise ModelFileError(
                 f"the scorer in {folder} cannot be read ({error}); train again"
             ) from error
-
-
-def moved_heads(heads: Tensor, scale: Tensor, offset: Tensor, relations: Tensor) -> Tensor:
-    """Return what `RelationScorer.queries` returns, differentiable in heads, scale and offset."""
-    from torch.nn import functional
-
-    return functional.normalize(heads * scale[relations] + offset[relations], dim=1, eps=SHORTEST)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from retrieval.errors import ModelFileError
 from retrieval.files import replaced
@@ -30,6 +30,7 @@ __all__ = ["EntityEncoder", "load_encoder", "write_modules"]
 MODULE: Final = "retrieval.encoders.sentence_transformer_module.EncoderModule"
 
 
+@runtime_checkable
 class EntityEncoder(Protocol):
     """Texts in, unit vectors out."""
 

@@ -43,6 +43,7 @@ __all__ = [
     "MixedBatches",
     "RandomBatches",
     "WalkBatches",
+    "batches_in_a_pass",
     "batches_of",
 ]
 
@@ -117,6 +118,20 @@ def batches_of(
         walks = WalkBatches(triples, entities=entities, most=most, even=even, seed=seed)
         return MixedBatches(walks, RandomBatches(triples, entities=entities, seed=seed + 1))
     raise QueryShapeError(f"unknown batches {kind!r}; choose random, walk or mixed")
+
+
+def batches_in_a_pass(triples: IntArray, *, entities: int, seed: int = 0) -> int:
+    """Return how many random batches of so many entities it takes to see each triple once.
+
+    >>> batches_in_a_pass(np.array([[0, 0, 1], [2, 0, 3], [4, 0, 5]]), entities=2)
+    3
+    """
+    source = RandomBatches(triples, entities=entities, seed=seed)
+    seen, batches = 0, 0
+    while seen < len(triples):
+        seen += len(source.draw().rows)
+        batches += 1
+    return batches
 
 
 class RandomBatches:

@@ -43,6 +43,8 @@ class Preset:
     objective: ContrastiveOptions | MarginOptions
     options: EntityOptions = field(default_factory=EntityOptions)
     layers: int = 0
+    #: Steps are what it takes to see each triple so often; None: those of the options.
+    passes: int | None = None
     #: The head has vectors of its own for inverse relations.
     inverses: bool = True
     #: A bag of words and n-grams stands beside the sentence encoder.
@@ -56,9 +58,8 @@ PRESETS: Final[Mapping[PresetName, Preset]] = {
         encoder="bow",
         head="affine",
         objective=ContrastiveOptions(),
-        options=EntityOptions(
-            steps=680, batches="random", entities=950, bag_rate=1e-2, dense_rate=1e-2
-        ),
+        options=EntityOptions(batches="random", entities=950, dense_rate=1e-2),
+        passes=5,
     ),
     "minilm-frozen": Preset(
         encoder="minilm", head="low-rank", objective=ContrastiveOptions(), options=EntityOptions()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from retrieval.encoders.bag_of_words import BagOfWordsEncoder
 from retrieval.entity_model import EntityModel, answer_ranks, drawn_questions
+from retrieval.entity_training.batches import Batches, batches_in_a_pass
 from retrieval.entity_training.contrastive import Contrastive, ContrastiveOptions
 from retrieval.entity_training.margin import Margin
 from retrieval.entity_training.presets import PRESETS, Preset, PresetName
 from retrieval.entity_training.trainees import BagTrainee, ComposedTrainee, Trainee
 from retrieval.entity_training.trainer import EntityReport, Objective, train_entities
-from retrieval.errors import QueryShapeError
+from retrieval.errors import NothingToPredict, QueryShapeError
 from retrieval.heads.protocol import untrained_head
 from retrieval.protocols import questions
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from retrieval.heads.protocol import RelationHead
+    from retrieval.progress import Progress
     from retrieval.protocols import ProtocolName
-    from retrieval.training import Progress
     from retrieval.triple_data import TripleData
 
 __all__ = ["preset_named", "train_model"]
@@ -45,6 +46,8 @@ def preset_named(name: PresetName, **changes: Any) -> Preset:
     if name not in PRESETS:
         raise QueryShapeError(f"unknown preset {name!r}; choose {', '.join(PRESETS)}")
     preset = PRESETS[name]
+    if changes.get("steps") is not None:
+        preset = replace(preset, passes=None)
     for key, value in changes.items():
         if value is None:
             continue
@@ -66,6 +69,7 @@ def train_model(
     protocol: ProtocolName = "dynamic",
     folder: Path | None = None,
     min_count: int = 2,
+    batches: Batches | None = None,
     progress: Progress | None = None,
 ) -> tuple[EntityModel, EntityReport]:
     """Train on `data.train`, choosing the best state on `data.dev` if there is one.
@@ -76,13 +80,20 @@ def train_model(
         protocol: of the dev questions.
         folder: for the checkpoint and the lower layers' states; a stopped training goes on from it.
         min_count: training entities that a feature of the bag must occur in.
+        batches: drawn from instead of the recipe's.
         progress: called after each step.
 
     Raises:
         NothingToPredict: no training triple.
         ModelFileError: the folder holds the checkpoint of another training.
     """
+    if not len(data.train):
+        raise NothingToPredict("there is no triple to train on")
     seed = preset.options.seed
+    options = preset.options
+    if preset.passes is not None:
+        one = batches_in_a_pass(data.train, entities=options.entities, seed=seed)
+        options = replace(options, steps=preset.passes * one)
     trainee = _trainee(data, preset, folder=folder, min_count=min_count)
     dim = trainee.dim
     relations = len(data.relations)
@@ -99,7 +110,8 @@ def train_model(
         head,
         data.train,
         objective,
-        options=preset.options,
+        options=options,
+        batches=batches,
         measure=_dev_mrr(data, trainee, head, protocol) if len(data.dev) else None,
         checkpoint=folder / "checkpoint.safetensors" if folder else None,
         progress=progress,

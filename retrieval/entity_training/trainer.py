@@ -35,7 +35,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from retrieval.entity_training.batches import BatchKind, Coverage, EntityBatch, batches_of
+from retrieval.entity_training.batches import (
+    Batches,
+    BatchKind,
+    Coverage,
+    EntityBatch,
+    batches_of,
+)
 from retrieval.entity_training.checkpoint import read_checkpoint, write_checkpoint
 from retrieval.errors import NonFiniteScores, QueryShapeError
 
@@ -44,7 +50,7 @@ if TYPE_CHECKING:
 
     from retrieval.entity_training.trainees import Trainee
     from retrieval.heads.protocol import RelationHead
-    from retrieval.training import Progress
+    from retrieval.progress import Progress
     from retrieval.triple_data import IntArray
 
 __all__ = ["Check", "EntityOptions", "EntityReport", "Objective", "train_entities"]
@@ -142,6 +148,7 @@ def train_entities(
     objective: Objective,
     *,
     options: EntityOptions | None = None,
+    batches: Batches | None = None,
     measure: Callable[[], float] | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
@@ -154,6 +161,7 @@ def train_entities(
         triples: [n, 3] training triples; entities are rows of the trainee's texts.
         objective: of every batch.
         options: `EntityOptions()` if not given.
+        batches: drawn from instead of those that the options name.
         measure: quality of encoder and head as they are; the last state remains without one.
         checkpoint: file that is written at every check, and read at the start if it is there.
         progress: called after each step.
@@ -164,7 +172,7 @@ def train_entities(
         ModelFileError: the checkpoint is of another training, or damaged.
     """
     options = options or EntityOptions()
-    state = _State(trainee, head, triples, objective, options)
+    state = _State(trainee, head, triples, objective, options, batches)
     if checkpoint is not None and checkpoint.is_file():
         state.load(checkpoint)
     every = max(1, math.ceil(options.steps / options.checks))
@@ -200,6 +208,7 @@ class _State:
         triples: IntArray,
         objective: Objective,
         options: EntityOptions,
+        batches: Batches | None,
     ) -> None:
         import torch
 
@@ -223,7 +232,7 @@ class _State:
             weight_decay=options.weight_decay,
         )
         self._upper = groups["upper"]
-        self.batches = batches_of(
+        self.batches = batches or batches_of(
             options.batches,
             triples,
             entities=options.entities,

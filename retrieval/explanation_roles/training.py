@@ -31,7 +31,7 @@ import numpy as np
 
 from retrieval.explanation_roles.items import Data, Items
 from retrieval.explanation_roles.network import DIM, Encoder, Reader
-from retrieval.training import threads as use_threads
+from retrieval.threads import threads as use_threads
 from retrieval.triple_data import IntArray
 
 if TYPE_CHECKING:

@@ -10,13 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.encoders import EntityEncoder
 from retrieval.encoders.bag_of_words import BagOfWordsEncoder, bag, features_of
-from retrieval.errors import ModelFileError, NonFiniteScores, NothingToPredict
+from retrieval.encoders.protocol import EntityEncoder
+from retrieval.entity_model import EntityModel
+from retrieval.entity_training.recipe import preset_named, train_model
+from retrieval.entity_training.trainer import EntityReport
+from retrieval.errors import ModelFileError, NothingToPredict
+from retrieval.heads.affine import Affine
 from retrieval.known_links import KnownLinks
 from retrieval.row_adam import RowAdam
-from retrieval.scoring import RelationScorer, moved_heads
-from retrieval.training import TrainingOptions, train, untrained
+from retrieval.scoring import RelationScorer
 from retrieval.triple_data import TripleData
 
 TEXTS = ["red wine", "white wine of France", "a", "", "Überwald 東京 東京", "red", "wine " * 50]
@@ -78,7 +81,7 @@ def test_more_texts_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
     encoder = BagOfWordsEncoder.fit(TEXTS, dim=8, min_count=1)
-    scorer = RelationScorer.untrained(relations=3, dim=8)
+    scorer = RelationScorer.of(Affine.untrained(relations=3, dim=8))
     encoder.save(tmp_path)
     scorer.save(tmp_path)
     loaded = BagOfWordsEncoder.load(tmp_path)
@@ -94,7 +97,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [None, b"", b"{}", b"\x00" * 64])
 def test_damaged_files_are_refused(tmp_path: Path, name: str, damage: bytes | None) -> None:
     BagOfWordsEncoder.fit(TEXTS, dim=8, min_count=1).save(tmp_path)
-    RelationScorer.untrained(relations=3, dim=8).save(tmp_path)
+    RelationScorer.of(Affine.untrained(relations=3, dim=8)).save(tmp_path)
     if damage is None:
         (tmp_path / name).unlink()
     else:
@@ -104,19 +107,15 @@ def test_damaged_files_are_refused(tmp_path: Path, name: str, damage: bytes | No
         RelationScorer.load(tmp_path)
 
 
-def test_queries_equal_the_differentiable_twin_and_the_formula() -> None:
-    scorer = RelationScorer.untrained(relations=2, dim=6, seed=3)
-    heads = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+def test_queries_equal_the_trained_head_and_the_formula() -> None:
+    head = Affine.untrained(relations=2, dim=6, seed=3)
+    scorer = RelationScorer.of(head)
+    sources = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
     relations = np.array([0, 3, 1, 2])
-    made = scorer.queries(heads, relations)
-    twin = moved_heads(
-        torch.from_numpy(heads),
-        torch.from_numpy(scorer.scale),
-        torch.from_numpy(scorer.offset),
-        torch.from_numpy(relations),
-    )
-    np.testing.assert_allclose(made, twin.numpy(), atol=1e-6)
-    plain = heads[1] * scorer.scale[3] + scorer.offset[3]
+    made = scorer.queries(sources, relations)
+    twin = head.queries(torch.from_numpy(sources), torch.from_numpy(relations))
+    np.testing.assert_allclose(made, twin.detach().numpy(), atol=1e-6)
+    plain = sources[1] * scorer.scale[3] + scorer.offset[3]
     np.testing.assert_allclose(made[1], plain / np.linalg.norm(plain), atol=1e-6)
 
 
@@ -174,66 +173,48 @@ def colours() -> TripleData:
     return TripleData.of(triples, test=new, texts=texts)
 
 
-def trained(seed: int, **options):
+def trained(seed: int) -> tuple[TripleData, EntityModel, EntityReport]:
     data = colours()
-    rows = data.entities_of(data.train)
-    encoder, scorer = untrained(
-        [data.texts[row] for row in rows], relations=1, dim=32, min_count=2, seed=seed
-    )
-    features = encoder.features(data.texts)
-    chosen = TrainingOptions(seed=seed, **{"epochs": 20, "batch": 16, **options})
-    result = train(encoder, scorer, features, data.train, options=chosen)
-    return data, encoder, scorer, result
+    preset = preset_named("bow-infonce", passes=20, entities=12, dim=32, seed=seed)
+    return data, *train_model(data, preset)
 
 
 def test_it_learns_what_new_names_tell() -> None:
-    data, encoder, scorer, result = trained(0)
-    vectors = encoder.encode(data.texts)
-    queries = scorer.queries(vectors[data.test[:, 0]], data.test[:, 1])
+    data, model, report = trained(0)
+    vectors = model.encoder.encode(data.texts)
+    queries = model.queries(vectors[data.test[:, 0]], data.test[:, 1])
     answers = (queries @ vectors.T).argsort(axis=1)[:, ::-1]
     for row, target in enumerate(data.test[:, 2].tolist()):
         best = [int(id) for id in answers[row] if id != data.test[row, 0]]
         assert target in best[:2]
-    assert result.loss < 1.0
+    assert report.checks[-1].loss < 1.0
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_does_not() -> None:
-    first, second, other = trained(1), trained(1), trained(2)
-    assert first[1].fingerprint == second[1].fingerprint
-    assert (first[2].scale == second[2].scale).all()
-    assert first[1].fingerprint != other[1].fingerprint
+    first, second, other = (trained(seed)[1] for seed in (1, 1, 2))
+    assert first.fingerprint == second.fingerprint
+    assert first.encoder.fingerprint != other.encoder.fingerprint
 
 
-def test_progress_counts_every_step() -> None:
-    data = colours()
-    encoder, scorer = untrained(list(data.texts), relations=1, dim=8, min_count=1, seed=0)
+def test_a_pass_sees_every_triple_once_and_progress_counts_its_steps() -> None:
     seen: list[tuple[int, int, str]] = []
-    result = train(
-        encoder,
-        scorer,
-        encoder.features(data.texts),
-        data.train,
-        options=TrainingOptions(epochs=2, batch=20),
-        progress=lambda done, total, label: seen.append((done, total, label)),
+    preset = preset_named("bow-infonce", passes=2, entities=12, dim=8)
+    _, report = train_model(
+        colours(), preset, progress=lambda done, total, label: seen.append((done, total, label))
     )
-    assert [done for done, _, _ in seen] == list(range(1, 9))
-    assert seen[-1] == (result.steps, 8, "training")
+    steps = len(seen)
+    assert seen == [(done, steps, "training") for done in range(1, steps + 1)]
+    assert 1.5 < report.coverage["passes"] < 2.5
 
 
 def test_texts_without_any_feature_do_not_break_training() -> None:
     data = TripleData.of([("!", "r", "?"), ("?", "r", "-")], texts={"!": "!", "?": "?", "-": "-"})
-    encoder, scorer = untrained(list(data.texts), relations=1, dim=8, min_count=1, seed=0)
-    assert not encoder.vocabulary
-    train(encoder, scorer, encoder.features(data.texts), data.train)
-    assert np.isfinite(scorer.offset).all()
+    model, report = train_model(data, preset_named("bow-infonce", dim=8))
+    assert not model.encoder.encode(data.texts).any()
+    assert np.isfinite(report.checks[-1].loss)
 
 
-def test_nothing_to_train_on_and_diverging_are_named() -> None:
-    data = colours()
-    encoder, scorer = untrained(list(data.texts), relations=1, dim=8, min_count=1, seed=0)
-    features = encoder.features(data.texts)
+def test_nothing_to_train_on_is_named() -> None:
+    data = TripleData.of([], entities=["a", "b"])
     with pytest.raises(NothingToPredict):
-        train(encoder, scorer, features, data.train[:0])
-    scorer.offset[:] = np.nan
-    with pytest.raises(NonFiniteScores, match="learning rate"):
-        train(encoder, scorer, features, data.train, options=TrainingOptions(epochs=1))
+        train_model(data, preset_named("bow-infonce", steps=1))

@@ -141,8 +141,8 @@ def test_relation_vectors_start_xavier_uniform_and_depend_on_the_seed(name) -> N
 
 
 def test_affine_gives_the_queries_of_the_relation_scorer() -> None:
-    scorer = RelationScorer.untrained(relations=RELATIONS, dim=DIM, seed=5)
-    head = Affine({"scale": torch.tensor(scorer.scale), "offset": torch.tensor(scorer.offset)})
+    head = Affine.untrained(relations=RELATIONS, dim=DIM, seed=5)
+    scorer = RelationScorer.of(head)
     sources, relations = vectors(12).numpy(), np.arange(12) % (2 * RELATIONS)
     found = head.queries(torch.from_numpy(sources), torch.from_numpy(relations))
     np.testing.assert_allclose(found.detach(), scorer.queries(sources, relations), rtol=1e-6)
