@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from retrieval.errors import QueryShapeError
-from retrieval.heads.base import Kernel, StoredHead
+from retrieval.heads.base import StoredHead
+from retrieval.kernels import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,18 +19,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from retrieval.errors import QueryShapeError
 from retrieval.files import replaced
+from retrieval.kernels import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Kernel", "RelationTable", "StoredHead"]
-
-#: How queries and candidates are compared; the table is in `retrieval.heads.protocol`.
-type Kernel = Literal["dot", "l1", "l2", "modulus"]
+__all__ = ["RelationTable", "StoredHead"]
 
 #: Name of the file, and the version of its layout.
 FILE: Final = "head.safetensors"

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from retrieval.heads.base import Kernel, RelationTable
+from retrieval.heads.base import RelationTable
+from retrieval.kernels import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor

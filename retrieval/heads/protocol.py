@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
 from retrieval.errors import ModelFileError, QueryShapeError
 from retrieval.heads.affine import Affine
-from retrieval.heads.base import FILE, FORMAT, Kernel
+from retrieval.heads.base import FILE, FORMAT
 from retrieval.heads.complex import ComplEx
 from retrieval.heads.distmult import DistMult
 from retrieval.heads.low_rank import LowRank
 from retrieval.heads.rotate import RotatE
 from retrieval.heads.simple import SimplE
 from retrieval.heads.transe import TransEL1, TransEL2
+from retrieval.kernels import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,6 +13,9 @@ The parameter is the angle θ, [R or 2R, d/2]; entity vectors are [real half; im
 vectors, whose difference is 0 in every coordinate. The norm used here has derivative 0 there;
 √(x² + y²) or `hypot` would make the weights NaN.
 
+Some libraries take the Euclidean norm of all coordinates instead of the sum of moduli. Weights that
+were trained so rank by the kernel `l2`.
+
 Source: Sun et al., "RotatE: Knowledge graph embedding by relational rotation in complex space",
 ICLR 2019, section 3; angles start uniform in [−π, π).
 """
@@ -22,7 +25,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from retrieval.heads.base import Kernel, RelationTable, halves
+from retrieval.heads.base import RelationTable, halves
+from retrieval.kernels import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor

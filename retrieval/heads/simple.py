@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from retrieval.heads.base import Kernel, RelationTable, halves
+from retrieval.heads.base import RelationTable, halves
+from retrieval.kernels import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor
