@@ -224,11 +224,21 @@ def evaluate_link_prediction(
     temperature: Annotated[float | None, typer.Option(min=1e-4, help="Of InfoNCE.")] = None,
     dim: Annotated[int | None, typer.Option(min=1, help="Of the bag of words.")] = None,
     min_count: Annotated[int, typer.Option(min=1, help="Entities that share a feature.")] = 2,
+    rerank: Annotated[
+        int, typer.Option(min=0, help="A cross-encoder re-orders so many answers; 0: none.")
+    ] = 0,
+    rerank_training: Annotated[
+        int, typer.Option(min=1, help="Training questions of the cross-encoder.")
+    ] = 4000,
+    rerank_questions: Annotated[
+        int, typer.Option(min=2, help="Test questions that it is asked.")
+    ] = 2000,
     seed: Seed = 0,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
     """Train on a data folder, or load a model, and rank the test triples beside the floors."""
+    from retrieval.answer_reranker import RerankerOptions
     from retrieval.entity_training.recipe import preset_named
     from retrieval.evaluations import link_prediction
 
@@ -256,6 +266,12 @@ def evaluate_link_prediction(
             text=text,
             part=part,
             min_count=min_count,
+            rerank=(
+                RerankerOptions(depth=rerank, questions=rerank_training, seed=seed)
+                if rerank
+                else None
+            ),
+            reranked_questions=rerank_questions,
             threads=threads,
             progress=progress,
         )
@@ -270,6 +286,10 @@ def evaluate_link_prediction(
         **{f"  target {name}": found for name, found in answer["by_target"].items()},
         **{f"floor: {name}": found for name, found in answer["floors"].items()},
     }
+    if rerank:
+        asked = answer["reranked"]["questions"]
+        rows[f"{asked} questions"] = answer["reranked"]["before"]
+        rows["  first answers re-ordered"] = answer["reranked"]
     metrics = ("mrr", "hits_at_1", "hits_at_3", "hits_at_10")
     print_table(
         (answer["data"]["name"], *metrics),

@@ -8,14 +8,22 @@ not printed here.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from retrieval.answer_reranker import (
+    AnswerReranker,
+    RerankerOptions,
+    first_answers,
+    reranked,
+    train_reranker,
+)
 from retrieval.bootstrap import COVERAGE, bounds, resampled_means
-from retrieval.entity_model import EntityModel, answer_ranks
+from retrieval.entity_model import EntityModel, answer_ranks, drawn_questions
 from retrieval.entity_training.presets import Preset
 from retrieval.entity_training.recipe import train_model
 from retrieval.errors import QueryShapeError
@@ -48,6 +56,8 @@ def link_prediction(
     text: str | None = None,
     part: Part = "test",
     min_count: int = 2,
+    rerank: RerankerOptions | None = None,
+    reranked_questions: int = 2000,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -62,6 +72,9 @@ def link_prediction(
         text: name of the text file; the preferred one that exists if not given.
         part: "test", or "dev" to choose options without looking at the test.
         min_count: training entities that a feature of the bag must occur in.
+        rerank: also put the first answers into a new order, by the reranker that stands beside the
+            model, or by one that is trained here (and written there).
+        reranked_questions: how many questions, drawn with seed 0, the reranker is asked.
         threads: of the matrix products; figures are reproducible for a fixed number.
         progress: called after each step.
 
@@ -97,6 +110,16 @@ def link_prediction(
                 used.save(out)
         trained = time.process_time()
         answer = evaluate(used, data, asked)
+        if rerank is not None:
+            answer["reranked"] = _reranked(
+                used,
+                data,
+                asked,
+                options=rerank,
+                count=reranked_questions,
+                folder=(model or out),
+                progress=progress,
+            )
     seconds = {"training": round(trained - started, 1), **answer.pop("cpu_seconds")}
     return answer | {
         "split": split,
@@ -165,6 +188,51 @@ def evaluate(model: EntityModel, data: TripleData, asked: Questions) -> dict[str
             "have equal scores; the realistic figure is the fair one"
         )
     return answer
+
+
+def _reranked(
+    model: EntityModel,
+    data: TripleData,
+    asked: Questions,
+    *,
+    options: RerankerOptions,
+    count: int,
+    folder: Path | None,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Return the figures of drawn questions before and after, and how the reranker was trained."""
+    if tuple(data.relations) != tuple(model.relations):
+        raise QueryShapeError("a reranker needs the data that its model was trained on")
+    about: dict[str, Any] = {}
+    if folder is not None and (folder / "reranker.safetensors").is_file():
+        reranker = AnswerReranker.load(folder)
+    else:
+        # Training triples are asked among the entities of training, filtered by training alone.
+        nothing = np.empty((0, 3), np.int64)
+        training = questions(replace(data, dev=nothing, test=data.train), "transductive")
+        reranker, about = train_reranker(
+            model,
+            data,
+            training=training,
+            dev=questions(data, asked.protocol, "dev"),
+            options=options,
+            progress=progress,
+        )
+        if folder is not None:
+            reranker.save(folder)
+    vectors = model.encoder.encode(data.texts)
+    chosen = drawn_questions(asked, count)
+    before = answer_ranks(model.head, vectors, asked, chosen=chosen)
+    answers, scores = first_answers(model, vectors, asked, chosen, depth=reranker.depth)
+    after = reranked(reranker, data, asked, chosen, before, answers, scores)
+    return {
+        **figures(after),
+        "confidence_interval": _bootstrap(after, seed=0),
+        "before": figures(before),
+        "depth": reranker.depth,
+        "first": reranker.first,
+        "training": about,
+    }
 
 
 def figures(ranks: Ranks) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from retrieval.answer_reranker import RerankerOptions
 from retrieval.entity_training.presets import Preset
 from retrieval.entity_training.recipe import preset_named, train_model
 from retrieval.errors import ModelFileError, QueryShapeError
@@ -171,6 +172,18 @@ def test_a_saved_model_is_evaluated_as_it_was(tmp_path: Path) -> None:
     }
     assert loaded["model"]["fingerprint"] == trained["model"]["fingerprint"]
     assert loaded["cpu_seconds"]["training"] < 1
+
+
+def test_the_first_answers_can_be_re_ordered(tmp_path: Path) -> None:
+    data_folder, out = folder(tmp_path), tmp_path / "model"
+    options = RerankerOptions(depth=4, questions=8, negatives=2, dev_questions=4)
+    first = link_prediction(
+        data_folder, preset=bow(), out=out, rerank=options, reranked_questions=6
+    )["reranked"]
+    assert first["questions"] == first["before"]["questions"] == 6
+    assert first["training"]["steps"] == 1
+    again = link_prediction(data_folder, model=out, rerank=options, reranked_questions=6)
+    assert again["reranked"] == first | {"training": {}}
 
 
 def test_a_model_answers_data_whose_relations_stand_in_another_order(tmp_path: Path) -> None:
