@@ -75,6 +75,9 @@ TASKS: Final[Mapping[str, Mounted]] = {
         "evaluations_app",
         "Extraction by a small model, with demonstrations.",
     ),
+    "entity-classification": Mounted(
+        "retrieval.classification_commands", "evaluations_app", "Types of unseen entities."
+    ),
     "link-prediction": Mounted("retrieval.commands", "evaluations_app", "Missing links."),
     "resolution": Mounted(
         "retrieval.cleaning.commands", "evaluations_app", "Merging entities, by Wikidata ids."

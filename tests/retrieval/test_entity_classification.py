@@ -1,0 +1,118 @@
+"""Classes of unseen entities: by hand, and on a world where the class is in the name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from retrieval.encoders.bag_of_words import BagOfWordsEncoder
+from retrieval.entity_classification import (
+    ClassData,
+    _figures,
+    classification,
+    load_classes,
+)
+from retrieval.errors import DataFormatError
+from sheaf import app
+from tests.retrieval.test_evaluations import WORDS, folder
+
+
+def with_classes(path: Path) -> Path:
+    """Every coloured thing is of the class of its colour."""
+    folder(path)
+    parts: dict[str, list[str]] = {"train": [], "dev": [], "test": []}
+    for line in (path / "entity2text.txt").read_text().splitlines():
+        id, text = line.split("\t")
+        if " " not in text:
+            continue
+        colour, thing = text.split()
+        part = {"tree": "dev", "boat": "test"}.get(thing, "train")
+        parts[part].append(f"{id}\tcolour of {colour}")
+    for part, lines in parts.items():
+        (path / f"{part}-ents-class.txt").write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_figures_by_hand() -> None:
+    said, true = ["a", "a", "a", "b"], ["a", "a", "b", "c"]
+    found = _figures(said, true, 0)
+    assert found["accuracy"] == 0.5
+    assert found["balanced_accuracy"] == pytest.approx(1 / 3, abs=1e-6)
+    assert found["accuracy_interval"]["low"] <= 0.5 <= found["accuracy_interval"]["high"]
+
+
+def test_unseen_entities_are_classified_by_their_words(tmp_path: Path) -> None:
+    data = load_classes(with_classes(tmp_path))
+    assert len(data.texts["test"]) == len(WORDS)
+    encoder = BagOfWordsEncoder.fit(data.texts["train"], dim=16)
+    answer = classification(data, encoder, strengths=(1.0, 1000.0))
+    rows = answer["rows"]
+    assert rows["majority"]["accuracy"] == pytest.approx(1 / len(WORDS), abs=1e-6)
+    for name in ("tfidf", "spelling", "encoder", "encoder_spelling"):
+        assert rows[name]["accuracy"] == 1
+        assert rows[f"{name}_balanced"]["balanced_accuracy"] == 1
+        assert rows[name]["strength"] in (1.0, 1000.0)
+    assert (answer["classes"], answer["classes_in_test"]) == (5, 5)
+    assert (
+        classification(data, encoder, strengths=(1.0,))["rows"]
+        == classification(data, encoder, strengths=(1.0,))["rows"]
+    )
+
+
+def test_texts_of_the_test_reach_no_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"train": ["red car", "blue car", "red bus", "blue bus"], "dev": ["red a", "blue a"]}
+    classes = {"train": ["r", "b", "r", "b"], "dev": ["r", "b"], "test": ["r", "b"]}
+    answers = []
+    for test in (["red zebra", "blue quagga"], ["red zebra zebra", "blue zebra"]):
+        data = ClassData({**texts, "test": test}, classes, "made", "made")
+        answers.append(classification(data, None, strengths=(1.0,))["rows"]["tfidf"])
+    assert answers[0] == answers[1]
+    assert "encoder" not in classification(data, None, strengths=(1.0,))["rows"]
+
+
+def test_weights_by_rarity_help_the_rare_class() -> None:
+    random = np.random.default_rng(0)
+    words = {"common": "aa bb cc".split(), "rare": "cc dd ee".split()}
+
+    def draw(counts: dict[str, int]) -> tuple[list[str], list[str]]:
+        own = [name for name, count in counts.items() for _ in range(count)]
+        return [" ".join(random.choice(words[name], 2)) for name in own], own
+
+    drawn = {
+        part: draw({"common": common, "rare": rare})
+        for part, common, rare in (("train", 300, 12), ("dev", 100, 8), ("test", 200, 60))
+    }
+    data = ClassData(
+        {part: texts for part, (texts, _) in drawn.items()},
+        {part: own for part, (_, own) in drawn.items()},
+        "made",
+        "made",
+    )
+    rows = classification(data, None)["rows"]
+    assert rows["tfidf_balanced"]["balanced_accuracy"] >= rows["tfidf"]["balanced_accuracy"]
+    assert rows["tfidf_balanced"]["balanced_accuracy"] > 0.75
+
+
+def test_the_command_prints_rows_and_names_what_is_missing(tmp_path: Path) -> None:
+    with_classes(tmp_path)
+    command = ["eval", "entity-classification", "--data", str(tmp_path), "--encoder"]
+    done = CliRunner().invoke(app, [*command, "none", "--json"])
+    assert done.exit_code == 0, done.output
+    assert set(json.loads(done.stdout)["rows"]) == {
+        "majority", "tfidf", "tfidf_balanced", "spelling", "spelling_balanced",
+    }  # fmt: skip
+    BagOfWordsEncoder.fit(["red car", "red bus"], dim=4).save(tmp_path / "bow")
+    table = CliRunner().invoke(app, [*command, str(tmp_path / "bow")])
+    assert table.exit_code == 0, table.output
+    assert "encoder_spelling" in table.stdout
+    path = tmp_path / "dev-ents-class.txt"
+    path.write_text(path.read_text() + "nobody\tcolour of red\n")
+    with pytest.raises(DataFormatError, match="line 6: 'nobody"):
+        load_classes(tmp_path)
+    path.unlink()
+    with pytest.raises(DataFormatError, match="dev-ents-class"):
+        load_classes(tmp_path)
