@@ -26,6 +26,7 @@ overflow: vectors must be shorter than `LARGEST`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ __all__ = [
     "TileKernel",
     "exact_scores",
     "full_precision",
+    "longest_of",
     "square_lengths",
     "tile_kernel",
 ]
@@ -84,7 +86,7 @@ class TileKernel(ABC):
 
     @abstractmethod
     def slack(self, queries: Vectors, star: FloatArray, longest: float) -> FloatArray:
-        """Return δ [b], given the length of the longest candidate."""
+        """Return δ [b], given a bound on the length of the longest candidate."""
 
     def bounds(self, queries: Vectors, star: FloatArray, longest: float) -> tuple[Vectors, Vectors]:
         """Return the values [b], [b] below and above which a tile's value needs no second look."""
@@ -182,7 +184,7 @@ class Modulus(TileKernel):
     def slack(self, queries: Vectors, star: FloatArray, longest: float) -> FloatArray:
         """Return (d/2 + 8)·ε·|s*|, and √TINY for each root of a square too small to be written."""
         d = queries.shape[1]
-        slack: FloatArray = (d / 2 + 8) * (EPSILON * np.abs(star) + TINY**0.5)
+        slack: FloatArray = (d / 2 + 8) * (EPSILON * np.abs(star) + math.sqrt(TINY))
         return slack
 
 
@@ -238,6 +240,21 @@ def square_lengths(vectors: Vectors) -> Vectors:
     out = np.empty(len(vectors), np.float32)
     kernels_compiled.square_lengths(np.ascontiguousarray(vectors, np.float32), out)
     return out
+
+
+def longest_of(squares: Vectors) -> float:
+    """Return a bound on the length of the longest vector, given the squares of all lengths [n].
+
+    It is a bound, not the length: the squares of short vectors are too small for float32, and a
+    length of 0 would make δ vanish.
+
+    >>> 5 < longest_of(np.float32([4, 25])) < 5.00001
+    True
+    >>> longest_of(square_lengths(np.float32([[1e-30, 0]]))) > 1e-30
+    True
+    """
+    largest = float(squares.max()) if len(squares) else 0.0
+    return math.sqrt(largest) * (1 + 2 * EPSILON) + math.sqrt(TINY)
 
 
 def lengths(vectors: Vectors) -> FloatArray:

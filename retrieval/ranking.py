@@ -39,6 +39,7 @@ from retrieval.kernels import (
     TileKernel,
     exact_scores,
     full_precision,
+    longest_of,
     square_lengths,
     tile_kernel,
 )
@@ -171,6 +172,7 @@ def rank(
         targets=targets,
         known=known,
         squares=squares,
+        longest=longest_of(squares),
         candidate_tile=candidate_tile,
         higher=np.zeros(len(queries), np.int64),
         equal=np.zeros(len(queries), np.int64),
@@ -208,6 +210,8 @@ class _Ranking:
     known: Pairs
     #: Squares of the candidates' lengths, [m] float32.
     squares: Vectors
+    #: No candidate is longer.
+    longest: float
     candidate_tile: int
     #: [n] are added to; tiles of queries touch rows of their own.
     higher: IntArray
@@ -219,8 +223,7 @@ class _Ranking:
 
         queries, own = _tile(self.queries, rows), self.targets[rows]
         star = exact_scores(self.name, queries, _tile(self.candidates, own))
-        longest = float(np.sqrt(self.squares.max())) * (1 + 2.0**-22) if len(own) else 0.0
-        low, high = self.kernel.bounds(queries, star, longest)
+        low, high = self.kernel.bounds(queries, star, self.longest)
         masked = _masked_in_tile(self.known, own, rows.start, len(own))
         width = min(self.candidate_tile, len(self.candidates))
         room = np.empty(len(own) * width, np.float32)

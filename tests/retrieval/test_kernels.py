@@ -8,9 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import QueryShapeError
-from retrieval.kernels import KERNELS, exact_scores, full_precision, square_lengths, tile_kernel
+from retrieval.kernels import (
+    KERNELS,
+    exact_scores,
+    full_precision,
+    longest_of,
+    square_lengths,
+    tile_kernel,
+)
 
-KINDS = ("even", "far", "tiny", "large", "whole", "one long")
+KINDS = ("even", "far", "tiny", "tinier", "large", "whole", "one long")
 
 
 def vectors(kind: str, n: int, dim: int, seed: int):
@@ -20,6 +27,8 @@ def vectors(kind: str, n: int, dim: int, seed: int):
         found = 1000 + found / 1000
     elif kind == "tiny":
         found *= 1e-22
+    elif kind == "tinier":  # their squares are 0 in float32
+        found *= 1e-29
     elif kind == "large":
         found *= 1e13
     elif kind == "whole":
@@ -36,7 +45,7 @@ def tile_and_bounds(kernel: str, queries, candidates):
     squares = square_lengths(candidates)
     with full_precision():
         own.tile(queries, candidates, squares, tile)
-    longest = float(np.sqrt(squares.max())) * (1 + 2.0**-22)
+    longest = longest_of(squares)
     low, high = (np.empty_like(tile) for _ in range(2))
     for column, candidate in enumerate(candidates):
         star = exact_scores(kernel, queries, np.broadcast_to(candidate, queries.shape))
@@ -86,3 +95,13 @@ def test_exact_scores_of_equal_rows_are_equal_wherever_they_stand() -> None:
 def test_an_unknown_kernel_is_refused() -> None:
     with pytest.raises(QueryShapeError, match="available: dot, l1, l2, modulus"):
         tile_kernel("cosine")
+
+
+def test_short_vectors_whose_squares_vanish_are_not_taken_for_nothing() -> None:
+    # The nearer of two candidates is decided by digits that only float64 has.
+    query = np.float32([[0.12573022, -0.13210486]])
+    candidates = np.float32([[1.0000006e-27, 1.0000001e-27], [9.9999945e-28, 1.0000003e-27]])
+    tile, low, high = tile_and_bounds("dot", query, candidates)
+    assert square_lengths(candidates).tolist() == [0, 0]
+    assert (low <= tile).all()
+    assert (tile <= high).all()
