@@ -47,7 +47,9 @@ def _evaluations() -> None:
 @report_errors
 def train(
     graph: Graph,
-    encoder: Annotated[Literal["bow"], typer.Option(help="bow: bag of words.")] = "bow",
+    encoder: Annotated[
+        Literal["bow", "minilm"], typer.Option(help="Bag of words, or MiniLM with one beside it.")
+    ] = "bow",
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the links; default: by size.")
     ] = None,

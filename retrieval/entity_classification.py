@@ -42,6 +42,8 @@ __all__ = ["ClassData", "classification", "load_classes"]
 
 #: Inverse strengths of the penalty that dev chooses among.
 STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)
+#: Of the gradient, where the fit stops.
+TOLERANCE: Final = 1e-3
 PARTS: Final = ("train", "dev", "test")
 RESAMPLES: Final = 1000
 
@@ -121,7 +123,7 @@ def classification(
     started = time.process_time()
     vectoriser = TfidfVectorizer(min_df=2, sublinear_tf=True, token_pattern=r"\w+")  # noqa: S106
     spelling = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True, max_features=100_000
+        analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True, max_features=30_000
     )
     features: dict[str, dict[str, Any]] = {"tfidf": {}, "spelling": {}}
     for part in PARTS:
@@ -175,7 +177,9 @@ def _row(
 
     def fitted(strength: float, x: Any, y: Sequence[str]) -> Any:
         weight = "balanced" if balanced else None
-        return LogisticRegression(C=strength, max_iter=1000, class_weight=weight).fit(x, y)
+        return LogisticRegression(
+            C=strength, max_iter=1000, tol=TOLERANCE, class_weight=weight
+        ).fit(x, y)
 
     on_dev = {}
     for strength in strengths:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.calibration import Calibrations
-from retrieval.encoders.bag_of_words import BagOfWordsEncoder
+from retrieval.encoders.protocol import EntityEncoder, load_encoder
 from retrieval.errors import ModelFileError, NotTrained
 from retrieval.files import replaced
 from retrieval.graph_snapshot import GraphSnapshot, entity_text
@@ -61,7 +61,7 @@ class Refreshed:
 class GraphModel:
     """What `train` makes of a graph, and what `predict` and `search` answer from."""
 
-    encoder: BagOfWordsEncoder
+    encoder: EntityEncoder
     scorer: RelationScorer
     #: Position is the relation's number.
     relations: tuple[str, ...]
@@ -165,7 +165,7 @@ class GraphModel:
             raise ModelFileError(
                 f"{root / 'current.json'} cannot be read ({error}); run: sheaf train {uri or home}"
             ) from error
-        encoder = BagOfWordsEncoder.load(folder)
+        encoder = load_encoder(folder)
         scorer = RelationScorer.load(folder)
         if scorer.relations != len(relations) or int(scorer.scale.shape[1]) != encoder.dim:
             raise ModelFileError(
@@ -176,7 +176,7 @@ class GraphModel:
         return cls(encoder, scorer, relations, calibration, trained_on, index, texts, folder.name)
 
 
-def _load_index(path: Path, encoder: BagOfWordsEncoder) -> tuple[VectorIndex, dict[str, str]]:
+def _load_index(path: Path, encoder: EntityEncoder) -> tuple[VectorIndex, dict[str, str]]:
     """Return index and text hashes, or empty ones if they are missing, damaged or another's."""
     empty = VectorIndex(dim=encoder.dim), dict[str, str]()
     if not path.exists():

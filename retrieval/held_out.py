@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.calibration import Calibration, Calibrations, log_odds
-from retrieval.encoders.bag_of_words import BagOfWordsEncoder
 from retrieval.entity_training.recipe import train_model
 from retrieval.errors import QueryShapeError
 from retrieval.floors import popularity_ranks
@@ -32,6 +31,9 @@ from retrieval.scoring import RelationScorer
 from retrieval.triple_data import IntArray, TripleData
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from retrieval.encoders.protocol import EntityEncoder
     from retrieval.entity_training.presets import Preset
     from retrieval.progress import Progress
     from retrieval.ranking import FloatArray, Vectors
@@ -73,7 +75,7 @@ class Split:
 class Parts:
     """A trained encoder and scorer with the vectors of all entities."""
 
-    encoder: BagOfWordsEncoder
+    encoder: EntityEncoder
     scorer: RelationScorer
     vectors: Vectors
 
@@ -117,22 +119,29 @@ def split_links(triples: IntArray, *, seed: int) -> Split:
 class Trial:
     """Trains on parts of one graph with the same options."""
 
-    def __init__(self, data: TripleData, preset: Preset, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        data: TripleData,
+        preset: Preset,
+        *,
+        cache: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.data = data
         self.preset = preset
+        self._cache = cache
         self._progress = progress
 
     def train(self, triples: IntArray, min_count: int) -> Parts:
         """Return a model of some of the links; its vocabulary is that of their ends."""
         nothing = np.empty((0, 3), np.int64)
         data = replace(self.data, train=triples, dev=nothing)
-        model, _ = train_model(data, self.preset, min_count=min_count, progress=self._progress)
-        encoder, head = model.encoder, model.head
-        if not isinstance(encoder, BagOfWordsEncoder) or not isinstance(head, Affine):
-            raise QueryShapeError(
-                f"a graph's model is a bag of words with an affine head, not {head.name}"
-            )
-        return Parts(encoder, RelationScorer.of(head), encoder.encode(data.texts))
+        model, _ = train_model(
+            data, self.preset, cache=self._cache, min_count=min_count, progress=self._progress
+        )
+        if not isinstance(model.head, Affine):
+            raise QueryShapeError(f"a graph's model has an affine head, not {model.head.name}")
+        return Parts(model.encoder, RelationScorer.of(model.head), model.encoder.encode(data.texts))
 
     def asked(self, held: IntArray) -> tuple[IntArray, Questions]:
         """Return the links that are left without the `held` rows, and the questions on those."""

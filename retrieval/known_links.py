@@ -48,10 +48,14 @@ class KnownLinks:
     @classmethod
     def of(cls, splits: Sequence[IntArray], *, relations: int) -> KnownLinks:
         """Return the links of all given triples [n, 3] and their inverses, each once."""
-        links = np.unique(with_inverses(np.concatenate(list(splits)), relations), axis=0)
-        keys = links[:, 0] * (2 * relations) + links[:, 1]
-        order = np.lexsort((links[:, 2], keys))
-        return cls(relations=relations, keys=keys[order], ids=links[order, 2])
+        links = with_inverses(np.concatenate(list(splits)), relations)
+        keys, ids = links[:, 0] * (2 * relations) + links[:, 1], links[:, 2]
+        order = np.lexsort((ids, keys))
+        keys, ids = keys[order], ids[order]
+        # Equal links are neighbours now; sorting rows as a whole costs four times as much.
+        first = np.ones(len(keys), bool)
+        first[1:] = (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])
+        return cls(relations=relations, keys=keys[first], ids=ids[first])
 
     def targets(self, sources: IntArray, relations: IntArray) -> Pairs:
         """Return the known targets of queries [n], [n] as (query row, target id) pairs."""

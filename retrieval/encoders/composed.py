@@ -79,14 +79,12 @@ class ComposedEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all parts; that of a changed sentence encoder is of its weights."""
+        """Hash of all parts; of the sentence encoder the weights, in whatever file they lie."""
         digest = blake2b(digest_size=16)
         digest.update(f"{FORMAT}|{BAG_WEIGHT}|{self.sentence.longest}".encode())
-        if self._model is None:
-            digest.update(self.sentence.fingerprint.encode())
-        else:
-            for name, tensor in sorted(self._model.state_dict().items()):
-                digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+        model = self.sentence.parts()[1] if self._model is None else self._model
+        for name, tensor in sorted(model.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
         digest.update(np.ascontiguousarray(self.projection).tobytes())
         digest.update(self.bag.fingerprint.encode())
         return digest.hexdigest()

@@ -35,6 +35,11 @@ class EntityEncoder(Protocol):
     """Texts in, unit vectors out."""
 
     @property
+    def name(self) -> str:
+        """Kind of the encoder."""
+        ...
+
+    @property
     def dim(self) -> int:
         """Length of a vector."""
         ...

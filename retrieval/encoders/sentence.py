@@ -43,6 +43,8 @@ class SentenceEncoder:
         ModelFileError: if there is no such folder, or the package is not installed.
     """
 
+    name: Final = "sentence"
+
     def __init__(
         self, folder: Path | None = None, *, longest: int = LONGEST, device: str = "cpu"
     ) -> None:

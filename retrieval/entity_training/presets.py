@@ -58,8 +58,8 @@ PRESETS: Final[Mapping[PresetName, Preset]] = {
         encoder="bow",
         head="affine",
         objective=ContrastiveOptions(),
-        options=EntityOptions(batches="random", entities=950, dense_rate=1e-2),
-        passes=5,
+        options=EntityOptions(batches="random", dense_rate=1e-2),
+        passes=10,
     ),
     "minilm-frozen": Preset(
         encoder="minilm", head="low-rank", objective=ContrastiveOptions(), options=EntityOptions()

@@ -68,6 +68,7 @@ def train_model(
     *,
     protocol: ProtocolName = "dynamic",
     folder: Path | None = None,
+    cache: Path | None = None,
     min_count: int = 2,
     batches: Batches | None = None,
     progress: Progress | None = None,
@@ -78,7 +79,9 @@ def train_model(
         data: triples and texts.
         preset: the recipe.
         protocol: of the dev questions.
-        folder: for the checkpoint and the lower layers' states; a stopped training goes on from it.
+        folder: for the checkpoint; a stopped training goes on from it.
+        cache: for the lower layers' states, which other trainings on these texts can use; `folder`
+            if not given.
         min_count: training entities that a feature of the bag must occur in.
         batches: drawn from instead of the recipe's.
         progress: called after each step.
@@ -94,7 +97,7 @@ def train_model(
     if preset.passes is not None:
         one = batches_in_a_pass(data.train, entities=options.entities, seed=seed)
         options = replace(options, steps=preset.passes * one)
-    trainee = _trainee(data, preset, folder=folder, min_count=min_count)
+    trainee = _trainee(data, preset, cache=cache or folder, min_count=min_count)
     dim = trainee.dim
     relations = len(data.relations)
     head = untrained_head(
@@ -126,7 +129,7 @@ def train_model(
     return EntityModel(trainee.encoder(), head, data.relations, about), report
 
 
-def _trainee(data: TripleData, preset: Preset, *, folder: Path | None, min_count: int) -> Trainee:
+def _trainee(data: TripleData, preset: Preset, *, cache: Path | None, min_count: int) -> Trainee:
     trained = data.entities_of(data.train)
     if preset.encoder == "bow":
         encoder = BagOfWordsEncoder.fit(
@@ -143,7 +146,7 @@ def _trainee(data: TripleData, preset: Preset, *, folder: Path | None, min_count
         bag=preset.bag,
         min_count=min_count,
         seed=preset.options.seed,
-        cache=folder,
+        cache=cache,
     )
 
 

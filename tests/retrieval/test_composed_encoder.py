@@ -118,6 +118,11 @@ def test_a_saved_encoder_is_loaded_as_it_was_by_us_and_by_sentence_transformers(
     encoder.save(tmp_path)
     loaded = load_encoder(tmp_path)
     np.testing.assert_allclose(loaded.encode(TEXTS), encoder.encode(TEXTS), atol=1e-6)
+    assert loaded.fingerprint == encoder.fingerprint
+    frozen = ComposedTrainee(TEXTS, np.arange(5), min_count=1).encoder()
+    frozen.save(tmp_path / "frozen")
+    assert load_encoder(tmp_path / "frozen").fingerprint == frozen.fingerprint
+    assert frozen.fingerprint != encoder.fingerprint
     plain = SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
     np.testing.assert_allclose(plain.encode(list(TEXTS)), encoder.encode(TEXTS), atol=1e-5)
     bag = BagOfWordsEncoder.fit(TEXTS, dim=8, min_count=1)

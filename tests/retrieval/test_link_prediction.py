@@ -68,6 +68,29 @@ def city_of(family: str) -> str:
 # ------------------------------------------------------------------------------------- training
 
 
+def test_a_graph_can_be_trained_with_a_sentence_encoder(tmp_path: Path) -> None:
+    store = kg.open_graph(tmp_path / "family.kg")
+    families(store)
+    report = train(store, encoder="minilm", epochs=4)
+    assert report.mrr is not None
+    assert report.popularity_mrr is not None
+    assert report.mrr > report.popularity_mrr
+    loaded = GraphModel.load(store.home)
+    assert loaded.fingerprint == report.model.fingerprint
+    assert loaded.encoder.name == "composed"
+    assert loaded.encoder.dim == loaded.index.dim == 384
+    relation = sorted(loaded.relations)[0]
+    entity = sorted(loaded.texts)[0]
+    before = predict(store, head=entity, relation=relation, k=3, types=[], model=report.model)
+    after = predict(store, head=entity, relation=relation, k=3, types=[])
+    assert [(link.tail.id, link.probability) for link in after] == [
+        (link.tail.id, link.probability) for link in before
+    ]
+    with pytest.raises(QueryShapeError, match="bow, minilm"):
+        train(store, encoder="gpt")  # type: ignore[arg-type]
+    store.close()
+
+
 def test_training_reports_held_out_figures_above_the_popularity_floor(report: TrainReport) -> None:
     assert report.triples == 86
     assert report.held_out > 50
