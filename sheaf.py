@@ -78,6 +78,9 @@ TASKS: Final[Mapping[str, Mounted]] = {
     "entity-classification": Mounted(
         "retrieval.classification_commands", "evaluations_app", "Types of unseen entities."
     ),
+    "entity-search": Mounted(
+        "retrieval.search_commands", "evaluations_app", "Entities found by words, beside BM25."
+    ),
     "link-prediction": Mounted("retrieval.commands", "evaluations_app", "Missing links."),
     "resolution": Mounted(
         "retrieval.cleaning.commands", "evaluations_app", "Merging entities, by Wikidata ids."
@@ -102,6 +105,7 @@ TASKS: Final[Mapping[str, Mounted]] = {
 }
 #: Library that may be missing → the extra that brings it.
 EXTRAS: Final[Mapping[str, str]] = {
+    "bm25s": "retrieval",
     "bs4": "harvest",
     "charset_normalizer": "harvest",
     "datasketch": "resolution",

@@ -1,48 +1,48 @@
 """Find entities by words: what they are called, what is said of them, what the model makes of it.
 
-| part | compares the query with | good for |
-|---|---|---|
-| name | each name and alias, by character trigrams | names, misspelt names |
-| words | name, types, description and links, by rarity | "physicist Warsaw" |
-| vector | the entity's vector in the index of link prediction | words that go together |
+| part | compares the query with |
+|---|---|
+| names | names and aliases by character trigrams (`retrieval.search_names`) |
+| words | names, descriptions and links by BM25 over stems (`retrieval.search_fields`) |
+| vector | the entity's vector in the index of link prediction |
 
-    score = ½ + ½ · name                  if name ≥ .6 (the exact name has 1)
-          = ¼ · (words + vector) + ¼ · name     otherwise
+The first 300 by words, by links and by vector, and all near names, are candidates. Their parts are
+brought to one scale and mixed with the weights that `sheaf eval entity-search` learned
+(`retrieval.search_fusion`): the same code ranks there and here. The exact name has the score 1.
 
-So exact names come first, near names next, the blend of words and vector after them. The graph's
-entities are read at every call, so an entity that was added a moment ago is found at once: its
-vector is made from its text, without training.
+The links of an entity are its ego-graph context: "physicist Warsaw" finds who was born there. An
+entity that was added a moment ago is found at once: its vector is made from its text, without
+training. Keep an `EntitySearch` to ask more than once; it reads the graph again only when the graph
+has changed.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from kg.ids import normal_form
 from kg.records import Entity, Triple
 from retrieval.errors import NothingToPredict, QueryShapeError
 from retrieval.graph_model import GraphModel
-from retrieval.graph_snapshot import GraphSnapshot, entity_text
+from retrieval.graph_snapshot import GraphSnapshot
 from retrieval.link_prediction import ready_model
+from retrieval.ranking import Vectors
+from retrieval.search_fields import POOL, EntityFields, candidates, link_text
+from retrieval.search_fusion import WEIGHTS, standardised
+from retrieval.search_names import NEAR, NameTable, with_names
 
 if TYPE_CHECKING:
     from kg.store.protocol import GraphStore
 
-__all__ = ["Hit", "search"]
+__all__ = ["EntitySearch", "Hit", "search"]
 
-#: Trigram similarity from which a name counts as nearly the asked one.
-NEAR: Final = 0.6
-
-#: Weight of a word that only a link of the entity holds.
-LINKED: Final = 0.75
-
-#: Entities that the vector part brings in, and links shown beside a hit.
-VECTOR_HITS: Final = 100
+#: Links shown beside a hit.
 CONTEXT: Final = 2
 
 _WORD = re.compile(r"\w+")
@@ -59,6 +59,121 @@ class Hit:
     why: str
     #: A link or two of the entity, those with the query's words first, as "head relation tail".
     context: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fields:
+    """Everything that is made of one state of the graph."""
+
+    snapshot: GraphSnapshot
+    model: GraphModel
+    #: Row → id, and back.
+    ids: tuple[str, ...]
+    rows: dict[str, int]
+    links: dict[str, list[Triple]]
+    lexical: EntityFields
+    names: NameTable
+
+
+class EntitySearch:
+    """Search in one graph, asked more than once.
+
+    Args:
+        graph: the graph.
+        model: the model whose index is asked; the one in the graph's home if not given.
+    """
+
+    def __init__(self, graph: GraphStore, *, model: GraphModel | None = None) -> None:
+        self._graph = graph
+        self._model = model
+        self._fields: _Fields | None = None
+
+    def search(self, query: str, *, k: int = 10, types: Sequence[str] | None = None) -> list[Hit]:
+        """Return the `k` entities that fit the words best; arguments and errors as `search`."""
+        if not _WORD.search(query):
+            raise QueryShapeError(
+                f"the query {query!r} holds no word; give a name or a description"
+            )
+        if k < 1:
+            raise QueryShapeError(f"k is {k}; ask for 1 hit or more")
+        fields = self._current()
+        snapshot = fields.snapshot
+        chosen = _chosen(snapshot, types)
+        open_ = np.zeros(len(fields.ids), bool)
+        open_[[fields.rows[id] for id in chosen]] = True
+        lexical = {
+            part: np.where(open_, scores, 0.0).astype(np.float32)
+            for part, scores in fields.lexical.scores(query).items()
+        }
+        near = np.where(open_, fields.names.scores(query), 0.0)
+        vector = fields.model.encoder.encode([query])[0]
+        nearest = np.zeros(len(fields.ids), np.float32)
+        if vector.any():
+            for id, cosine in fields.model.index.search(vector, k=max(k, POOL), allowed=chosen):
+                nearest[fields.rows[id]] = cosine
+        stages = [lexical["words"], lexical["links"], nearest]
+        pool = np.union1d(candidates(stages, pool=max(k, POOL)), np.flatnonzero(near >= NEAR))
+        if not len(pool):
+            return []
+        parts = {part: scores[pool] for part, scores in lexical.items()}
+        vectors = fields.model.vectors([fields.ids[row] for row in pool.tolist()])
+        parts["vector"] = vectors @ vector
+        # An encoder of no known kind was trained on links, as the bag of words was.
+        weights = WEIGHTS.get(fields.model.encoder.name, WEIGHTS["bow"])
+        table = np.stack([parts[part] for part in weights], axis=1).astype(np.float64)
+        mixed = standardised(table) @ np.array(list(weights.values()))
+        scores = with_names(mixed, near[pool])
+        return self._hits(fields, query, pool.tolist(), scores.tolist(), near, k)
+
+    def _current(self) -> _Fields:
+        """Return the fields of the graph as it is now."""
+        kept = self._fields
+        if kept is not None and kept.snapshot.change_counter == self._graph.change_counter:
+            return kept
+        snapshot = GraphSnapshot.of(self._graph)
+        model = ready_model(self._graph, snapshot, self._model)
+        ids = tuple(snapshot.entities)
+        entities = list(snapshot.entities.values())
+        links = _links(snapshot)
+        self._fields = _Fields(
+            snapshot,
+            model,
+            ids,
+            {id: row for row, id in enumerate(ids)},
+            links,
+            EntityFields(
+                names=["; ".join((one.name, *one.aliases)) for one in entities],
+                descriptions=[f"{' '.join(one.types)}; {one.description}" for one in entities],
+                links=[_neighbourhood(snapshot, id, links.get(id, ())) for id in ids],
+            ),
+            NameTable([(one.name, *one.aliases) for one in entities]),
+        )
+        return self._fields
+
+    @staticmethod
+    def _hits(
+        fields: _Fields,
+        query: str,
+        pool: list[int],
+        scores: list[float],
+        near: Sequence[float] | Vectors,
+        k: int,
+    ) -> list[Hit]:
+        entities = fields.snapshot.entities
+        found = [
+            (score, row, entities[fields.ids[row]]) for score, row in zip(scores, pool, strict=True)
+        ]
+        found.sort(key=lambda hit: (-hit[0], hit[2].name, hit[2].id))
+        asked = set(_words(query))
+        return [
+            Hit(
+                entity=entity,
+                score=round(score, 4),
+                why=_why(float(near[row])),
+                context=_context(fields.snapshot, fields.links.get(entity.id, ()), asked),
+            )
+            for score, row, entity in found[:k]
+        ]
 
 
 def search(
@@ -83,47 +198,34 @@ def search(
         NothingToPredict: if no entity has one of the types.
         NotTrained: if there is no model.
     """
-    if not _WORD.search(query):
-        raise QueryShapeError(f"the query {query!r} holds no word; give a name or a description")
-    if k < 1:
-        raise QueryShapeError(f"k is {k}; ask for 1 hit or more")
-    snapshot = GraphSnapshot.of(graph)
-    model = ready_model(graph, snapshot, model)
-    chosen = list(snapshot.entities)
-    if types:
-        chosen = snapshot.of_types(types)
-        if not chosen:
-            known = sorted({name for one in snapshot.entities.values() for name in one.types})
-            raise NothingToPredict(
-                f"no entity has a type of {', '.join(types)}; the graph's types: {', '.join(known)}"
-            )
-    links = _links(snapshot)
-    names = _name_scores(query, [snapshot.entities[id] for id in chosen])
-    words = _word_scores(query, snapshot, links, chosen)
-    vector = model.encoder.encode([query])[0]
-    cosines: dict[str, float] = {}
-    if vector.any():
-        cosines = dict(model.index.search(vector, k=max(k, VECTOR_HITS), allowed=chosen))
-    scored: list[tuple[float, str, str]] = []
-    for id in chosen:
-        near = names.get(id, 0.0)
-        blend = (words.get(id, 0.0) + max(0.0, cosines.get(id, 0.0))) / 2
-        if near >= NEAR:
-            # Above every blend, which ends at one half below.
-            scored.append((0.5 + near / 2, id, "name" if near == 1 else "near name"))
-        elif blend > 0:
-            scored.append((blend / 2 + near / 4, id, "words and vector"))
-    scored.sort(key=lambda hit: (-hit[0], snapshot.entities[hit[1]].name, hit[1]))
-    asked = set(_words(query))
-    return [
-        Hit(
-            entity=snapshot.entities[id],
-            score=round(min(1.0, score), 4),
-            why=why,
-            context=_context(snapshot, links.get(id, ()), asked),
+    return EntitySearch(graph, model=model).search(query, k=k, types=types)
+
+
+def _chosen(snapshot: GraphSnapshot, types: Sequence[str] | None) -> list[str]:
+    if not types:
+        return list(snapshot.entities)
+    chosen = snapshot.of_types(types)
+    if not chosen:
+        known = sorted({name for one in snapshot.entities.values() for name in one.types})
+        raise NothingToPredict(
+            f"no entity has a type of {', '.join(types)}; the graph's types: {', '.join(known)}"
         )
-        for score, id, why in scored[:k]
+    return chosen
+
+
+def _why(near: float) -> str:
+    return "name" if near == 1 else "near name" if near >= NEAR else "words and vector"
+
+
+def _neighbourhood(snapshot: GraphSnapshot, id: str, links: Sequence[Triple]) -> str:
+    """Return relations and neighbours of an entity as one text, each link once."""
+    texts = [
+        link_text(
+            link.predicate, snapshot.entities[link.tail if link.head == id else link.head].name
+        )
+        for link in links
     ]
+    return "; ".join(dict.fromkeys(texts))
 
 
 def _links(snapshot: GraphSnapshot) -> dict[str, list[Triple]]:
@@ -151,67 +253,3 @@ def _context(snapshot: GraphSnapshot, links: Sequence[Triple], asked: set[str]) 
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(normal_form(text))
-
-
-def _name_scores(query: str, entities: Sequence[Entity]) -> dict[str, float]:
-    """Return how near the best of each entity's names is to the query, 1 for the same name.
-
-    The similarity is Dice's: twice the shared trigrams over all trigrams, of the padded names.
-    """
-    key = normal_form(query)
-    own = _trigrams(key)
-    scores = {}
-    for entity in entities:
-        best = 0.0
-        for name in (entity.name, *entity.aliases):
-            other = normal_form(name)
-            if other == key:
-                best = 1.0
-                break
-            # Dice cannot reach the best so far if the lengths differ too much.
-            shorter, longer = sorted((len(key), len(other)))
-            if 2 * shorter < best * (shorter + longer):
-                continue
-            grams = _trigrams(other)
-            shared = sum((own & grams).values())
-            best = max(best, 2 * shared / (own.total() + grams.total()))
-        scores[entity.id] = min(best, 0.99) if best < 1.0 else 1.0
-    return scores
-
-
-def _trigrams(text: str) -> Counter[str]:
-    padded = f"  {text} "
-    return Counter(padded[at : at + 3] for at in range(len(padded) - 2))
-
-
-def _word_scores(
-    query: str,
-    snapshot: GraphSnapshot,
-    links: dict[str, list[Triple]],
-    chosen: Sequence[str],
-) -> dict[str, float]:
-    """Return the share of the query's words that each entity's text and links hold, by rarity.
-
-    A word of the entity's own text counts whole, one of its links `LINKED`: "Warsaw" is about
-    Warsaw before it is about those born there.
-    """
-    asked = set(_words(query))
-    own = {id: asked & set(_words(entity_text(snapshot.entities[id]))) for id in chosen}
-    linked = {
-        id: asked
-        & {word for triple in links.get(id, ()) for word in _words(_sentence(snapshot, triple))}
-        for id in chosen
-    }
-    found: Counter[str] = Counter()
-    for id in chosen:
-        found.update(own[id] | linked[id])
-    # A word that no entity holds still counts in the total: half a query answered is half.
-    weight = {word: math.log(1 + (1 + len(chosen)) / (1 + found[word])) for word in asked}
-    total = sum(weight.values())
-    return {
-        id: sum(
-            weight[word] * (1.0 if word in own[id] else LINKED) for word in own[id] | linked[id]
-        )
-        / total
-        for id in chosen
-    }

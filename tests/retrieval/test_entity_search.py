@@ -8,7 +8,7 @@ import pytest
 
 import kg
 from kg.store.protocol import GraphStore
-from retrieval.entity_search import search
+from retrieval.entity_search import EntitySearch, search
 from retrieval.errors import NothingToPredict, NotTrained, QueryShapeError
 from retrieval.graph_model import GraphModel
 from retrieval.link_prediction import train
@@ -81,6 +81,29 @@ def test_what_was_added_is_found_and_what_was_removed_is_not(tmp_path: Path) -> 
     assert id_of("Zebulon Quist", "Person") in GraphModel.load(store.home).index
     store.undo(run)
     assert "Zebulon Quist" not in names(store, "Zebulon Quist")
+
+
+def test_a_search_that_is_kept_finds_what_was_added_since_and_answers_as_a_new_one() -> None:
+    store = family_graph()
+    model = train(store, epochs=1).model
+    kept = EntitySearch(store, model=model)
+    assert "Zebulon Quist" not in [hit.entity.name for hit in kept.search("Zebulon Quist")]
+    run = write(store, [(("Zebulon Quist", "Person"), "born in", ("Rome", "City"))])
+    (hit,) = kept.search("zebulon quist", k=1)
+    assert (hit.entity.name, hit.score, hit.why) == ("Zebulon Quist", 1.0, "name")
+    assert hit.context == ("Zebulon Quist born in Rome",)
+    for query in ("Zebulon", "born in Rome", "Norway"):
+        assert kept.search(query) == search(store, query, model=model)
+    store.undo(run)
+    assert "Zebulon Quist" not in [hit.entity.name for hit in kept.search("Zebulon Quist")]
+
+
+def test_the_limit_to_types_leaves_the_order_of_the_rest(graph, model) -> None:
+    everything = names(graph, "Ada Curie Warsaw", model=model, k=100)
+    people = names(graph, "Ada Curie Warsaw", model=model, k=100, types=["Person"])
+    assert people[0] == everything[0] == "Ada Curie"
+    assert "Warsaw" in everything
+    assert "Warsaw" not in people
 
 
 @pytest.mark.parametrize("query", ["", "  ", "?!", "\n"])
