@@ -27,20 +27,26 @@ def entity_classification(
         Path, typer.Option(exists=True, file_okay=False, help="Folder with triples and classes.")
     ],
     encoder: Annotated[
-        str, typer.Option(help="minilm, none, or the folder of a trained model or encoder.")
+        str, typer.Option(help="minilm, bow (trained here), none, or a trained model's folder.")
     ] = "minilm",
     text: Annotated[str | None, typer.Option(help="Text file of the folder to use.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of training.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say the class of unseen entities by their vectors, beside majority and TF-IDF."""
     from retrieval.encoders.protocol import EntityEncoder, load_encoder
     from retrieval.encoders.sentence import SentenceEncoder
     from retrieval.entity_classification import classification, load_classes
+    from retrieval.entity_training.recipe import preset_named, train_model
+    from retrieval.triple_data import load_folder
 
     used: EntityEncoder | None = None
     if encoder == "minilm":
         used = SentenceEncoder()
+    elif encoder == "bow":
+        triples = load_folder(data, split="inductive", text=text)
+        model, _ = train_model(triples, preset_named("bow-infonce", seed=seed))
+        used = model.encoder
     elif encoder != "none":
         folder = Path(encoder)
         used = load_encoder(folder / "encoder" if (folder / "model.json").is_file() else folder)

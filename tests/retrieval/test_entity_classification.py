@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from retrieval.encoders.bag_of_words import BagOfWordsEncoder
 from retrieval.entity_classification import (
     ClassData,
+    _chosen,
     _figures,
+    _row,
     classification,
     load_classes,
 )
@@ -57,6 +59,7 @@ def test_unseen_entities_are_classified_by_their_words(tmp_path: Path) -> None:
         assert rows[f"{name}_balanced"]["balanced_accuracy"] == 1
         assert rows[name]["strength"] in (1.0, 1000.0)
     assert (answer["classes"], answer["classes_in_test"]) == (5, 5)
+    assert (answer["accuracy"], answer["balanced_accuracy"]) == (1, 1)
     assert (
         classification(data, encoder, strengths=(1.0,))["rows"]
         == classification(data, encoder, strengths=(1.0,))["rows"]
@@ -97,6 +100,45 @@ def test_weights_by_rarity_help_the_rare_class() -> None:
     assert rows["tfidf_balanced"]["balanced_accuracy"] > 0.75
 
 
+def test_dev_says_which_row_stands_for_a_question() -> None:
+    rows = {
+        "majority": {"accuracy": 1.0},
+        "tfidf": {"dev": 0.7},
+        "tfidf_balanced": {"dev": 0.9},
+        "encoder": {"dev": 0.8},
+        "encoder_balanced": {"dev": 0.6},
+    }
+    assert _chosen(rows, balanced=False) == "encoder"
+    assert _chosen(rows, balanced=True) == "tfidf_balanced"
+
+
+def test_going_from_one_penalty_to_the_next_ends_where_a_new_start_ends() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(2)
+    texts = {
+        part: [" ".join(random.choice(list("abcdef"), 4)) for _ in range(80)]
+        for part in ("train", "dev", "test")
+    }
+    classes = {
+        part: [text[0] if text[0] in "abc" else "c" for text in own] for part, own in texts.items()
+    }
+    words = TfidfVectorizer(token_pattern=r"\w").fit(texts["train"])
+    features = {part: words.transform(own) for part, own in texts.items()}
+    strengths = (0.1, 1.0, 10.0)
+    found = _row(features, classes, strengths, balanced=False, seed=0)
+    on_dev = {}
+    for strength in strengths:
+        model = LogisticRegression(C=strength, max_iter=1000)
+        model.fit(features["train"], classes["train"])
+        on_dev[strength] = float(
+            np.mean(model.predict(features["dev"]) == np.array(classes["dev"]))
+        )
+    assert found["dev"] == pytest.approx(max(on_dev.values()), abs=1e-6)
+    assert found["strength"] == max(strengths, key=lambda one: (on_dev[one], -one))
+
+
 def test_the_command_prints_rows_and_names_what_is_missing(tmp_path: Path) -> None:
     with_classes(tmp_path)
     command = ["eval", "entity-classification", "--data", str(tmp_path), "--encoder"]
@@ -105,6 +147,9 @@ def test_the_command_prints_rows_and_names_what_is_missing(tmp_path: Path) -> No
     assert set(json.loads(done.stdout)["rows"]) == {
         "majority", "tfidf", "tfidf_balanced", "spelling", "spelling_balanced",
     }  # fmt: skip
+    trained = CliRunner().invoke(app, [*command, "bow", "--json"])
+    assert trained.exit_code == 0, trained.output
+    assert json.loads(trained.stdout)["rows"]["encoder"]["accuracy"] == 1
     BagOfWordsEncoder.fit(["red car", "red bus"], dim=4).save(tmp_path / "bow")
     table = CliRunner().invoke(app, [*command, str(tmp_path / "bow")])
     assert table.exit_code == 0, table.output
