@@ -45,7 +45,7 @@ from retrieval.triple_data import IntArray, load_folder
 if TYPE_CHECKING:
     from retrieval.encoders.protocol import EntityEncoder
 
-__all__ = ["evaluate_search", "neighbours"]
+__all__ = ["compared", "evaluate_search", "neighbours"]
 
 RESAMPLES: Final = 10_000
 #: The deepest place that a measure looks at.
