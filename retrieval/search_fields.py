@@ -15,7 +15,8 @@ nothing beside one of another, and BM25's differ from query to query: `retrieval
 brings them to one scale.
 
 BM25 is bm25s (k1 = 1.2, b = .75, Lucene's idf). Its index cannot change, so `EntityFields` is made
-anew when the entities change; that takes about a second for 15,000 entities.
+anew when the entities change: about three seconds of one core for 15,000 entities whose links are
+14 million characters; a query then takes less than a millisecond.
 """
 
 from __future__ import annotations
