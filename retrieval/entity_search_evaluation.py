@@ -12,11 +12,13 @@
 | `fusion` | `fielded`, and a second vector of the name alone | a weight each |
 | `linked` | `fielded`, and the names of the entity's neighbours; only with links | a weight each |
 
-Candidates are what BM25 or FAISS puts among its first 300; `bm25`, `words` and `encoder` rank all
-entities. `linked` knows more than text and never stands in one column with the others.
+Candidates are what BM25 or FAISS puts among its first 300, for `linked` also what BM25 of the links
+does; `bm25`, `words` and `encoder` rank all entities. `linked` knows more than text: the other rows
+are the same with links as without.
 
 The figure of a row is the mean over all queries, each ranked by what was learned without it. Each
-row is compared with `bm25` query by query: mean difference, bootstrap interval, two-sided p.
+row is compared with `bm25` and with `encoder` query by query: mean difference of NDCG@10, bootstrap
+interval, two-sided p.
 
 Source: Daza, Cochez, Groth, WWW 2021, section 5.4.
 """
@@ -66,11 +68,13 @@ class _Asked:
     id: str
     rows: IntArray
     #: Part → raw score of each candidate.
-    parts: dict[str, FloatArray]
+    parts: dict[str, Vectors]
     gains: FloatArray
     #: Row → candidates in order, of rows that learn nothing.
     plain: dict[str, IntArray]
     near: FloatArray
+    #: The same query with the candidates that links bring in; its text rows stay as they are.
+    linked: _Asked | None = None
     _scaled: dict[tuple[str, ...], FloatArray] = field(default_factory=dict)
 
     def raw(self, names: Sequence[str]) -> FloatArray:
@@ -124,7 +128,7 @@ def evaluate_search(
     }
     learned: dict[str, list[Any]] = {}
     for fold in data.folds:
-        for name, found, ranked in _fold(data, asked, fold, linked=links is not None):
+        for name, found, ranked in _fold(data, asked, fold):
             learned.setdefault(name, []).append(found)
             rankings.setdefault(name, {}).update(ranked)
     figures = {
@@ -132,10 +136,16 @@ def evaluate_search(
         for name, own in rankings.items()
     }
     rows = {
-        name: _row(own, figures["bm25"], learned.get(name), seed) for name, own in figures.items()
+        name: _row(
+            own,
+            {other: figures[other] for other in ("bm25", "encoder") if other != name},
+            learned.get(name),
+            seed,
+        )
+        for name, own in figures.items()
     }
     final = "linked" if links is not None else "fielded"
-    everything = list(asked.values())
+    everything = _of_row(final, list(asked.values()))
     weights = fit_weights(
         [one.scaled(LEARNED[final]) for one in everything], [one.gains for one in everything]
     )
@@ -188,28 +198,36 @@ def _ask(
         first = np.zeros(len(row), np.float32)
         for entity, cosine in nearest[:POOL]:
             first[row[entity]] = cosine
+        plainly = {
+            "bm25": best(plain.scores(list(dict.fromkeys(plain_words(query)))), DEPTH),
+            "words": best(lexical["words"], DEPTH),
+            "encoder": np.array([row[entity] for entity, _ in nearest[:DEPTH]], np.int64),
+        }
+        near, gains = names.scores(query), data.gains[id]
+
+        def among(
+            rows: IntArray,
+            id: str = id,
+            lexical: Any = lexical,
+            vector: Any = vector,
+            plainly: Any = plainly,
+            near: Any = near,
+            gains: Any = gains,
+        ) -> _Asked:
+            parts = {part: scores[rows] for part, scores in lexical.items()}
+            parts |= {"vector": texts[rows] @ vector, "vector_name": called[rows] @ vector}
+            known = [gains.get(data.entities[at], 0) for at in rows.tolist()]
+            return _Asked(id, rows, parts, np.array(known, float), plainly, near[rows])
+
         stages = [lexical["words"], first]
-        rows = candidates(stages if links is None else [*stages, lexical["links"]])
-        parts = {part: scores[rows] for part, scores in lexical.items()}
-        parts |= {"vector": texts[rows] @ vector, "vector_name": called[rows] @ vector}
-        gains = data.gains[id]
-        asked[id] = _Asked(
-            id,
-            rows,
-            {part: np.asarray(scores, np.float64) for part, scores in parts.items()},
-            np.array([gains.get(data.entities[at], 0) for at in rows.tolist()], float),
-            {
-                "bm25": best(plain.scores(list(dict.fromkeys(plain_words(query)))), DEPTH),
-                "words": best(lexical["words"], DEPTH),
-                "encoder": np.array([row[entity] for entity, _ in nearest[:DEPTH]], np.int64),
-            },
-            names.scores(query)[rows],
-        )
+        asked[id] = among(candidates(stages))
+        if links is not None:
+            asked[id].linked = among(candidates([*stages, lexical["links"]]))
     return asked
 
 
 def _fold(
-    data: SearchData, asked: dict[str, _Asked], fold: Fold, *, linked: bool
+    data: SearchData, asked: dict[str, _Asked], fold: Fold
 ) -> list[tuple[str, Any, dict[str, IntArray]]]:
     """Return (row, what was learned, ranking of each test query); test judgements are not read."""
     training = [asked[query] for query in fold.training]
@@ -237,14 +255,13 @@ def _fold(
         alpha = best_alpha(quality)
         answer.append((name, round(alpha, 2), {one.id: mixed(one, alpha) for one in testing}))
     for name, parts in LEARNED.items():
-        if name == "linked" and not linked:
+        learnt, measured = (_of_row(name, asks) for asks in (training, testing))
+        if not learnt:
             continue
-        weights = fit_weights(
-            [one.scaled(parts) for one in training], [one.gains for one in training]
-        )
-        scores_of = {one.id: one.scaled(parts) @ weights for one in testing}
+        weights = fit_weights([one.scaled(parts) for one in learnt], [one.gains for one in learnt])
+        scores_of = {one.id: one.scaled(parts) @ weights for one in measured}
         found = _named(parts, weights)
-        answer.append((name, found, {one.id: one.order(scores_of[one.id]) for one in testing}))
+        answer.append((name, found, {one.id: one.order(scores_of[one.id]) for one in measured}))
         if name == "fielded":
             answer.append(
                 (
@@ -254,6 +271,13 @@ def _fold(
                 )
             )
     return answer
+
+
+def _of_row(name: str, asked: Sequence[_Asked]) -> list[_Asked]:
+    """Return the queries with the candidates of a row; none if the row needs missing links."""
+    if name != "linked":
+        return list(asked)
+    return [one.linked for one in asked if one.linked is not None]
 
 
 def _ids(data: SearchData, rows: IntArray) -> list[str]:
@@ -276,13 +300,13 @@ def _figures(data: SearchData, query: str, ranked: IntArray) -> dict[str, float]
 
 def _row(
     own: dict[str, dict[str, float]],
-    floor: dict[str, dict[str, float]],
+    others: dict[str, dict[str, dict[str, float]]],
     learned: list[Any] | None,
     seed: int,
 ) -> dict[str, Any]:
-    """Return means over all queries and over each group, each compared with the floor."""
-    groups: dict[str, list[str]] = {"all": list(floor)}
-    for query in floor:
+    """Return means over all queries and over each group, each compared with the others."""
+    groups: dict[str, list[str]] = {"all": list(own)}
+    for query in own:
         groups.setdefault(group_of(query), []).append(query)
     row: dict[str, Any] = {}
     for group, queries in groups.items():
@@ -291,10 +315,10 @@ def _row(
             for measure in own[queries[0]]
         }
         row[group] = {"queries": len(queries), **means}
-        if own is not floor:
-            row[group]["over_bm25"] = compared(
+        for name, other in others.items():
+            row[group][f"over_{name}"] = compared(
                 [own[query]["ndcg_at_10"] for query in queries],
-                [floor[query]["ndcg_at_10"] for query in queries],
+                [other[query]["ndcg_at_10"] for query in queries],
                 seed=seed,
             )
     if learned is not None:

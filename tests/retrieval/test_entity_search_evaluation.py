@@ -105,7 +105,7 @@ def test_a_fold_learns_nothing_from_what_it_is_measured_on(data: SearchData) -> 
         asked = _ask(changed, encoder, None, encoder.encode)
         return [
             (name, found, {query: rows.tolist() for query, rows in ranked.items()})
-            for name, found, ranked in _fold(changed, asked, fold, linked=False)
+            for name, found, ranked in _fold(changed, asked, fold)
         ]
 
     true = results(())
@@ -127,7 +127,9 @@ def test_links_bring_what_no_text_says(data: SearchData, tmp_path: Path) -> None
     assert links[row["red_house"]] == "owned by red car"
     assert links[row["red_tree"]] == ""
     answer = evaluate_search(data, bag(data), links=links)
-    assert "linked" in answer["rows"]
+    rows = dict(answer["rows"])
+    assert rows.pop("linked")["all"]["queries"] == 8
+    assert rows == evaluate_search(data, bag(data))["rows"]
     assert set(answer["weights_of_all_queries"]) == {
         "name", "description", "words", "vector", "links",
     }  # fmt: skip
