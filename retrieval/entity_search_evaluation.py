@@ -132,7 +132,7 @@ def evaluate_search(
             learned.setdefault(name, []).append(found)
             rankings.setdefault(name, {}).update(ranked)
     figures = {
-        name: {query: _figures(data, query, ranked) for query, ranked in own.items()}
+        name: {query: _figures(data, query, own[query]) for query in data.queries}
         for name, own in rankings.items()
     }
     rows = {
