@@ -310,7 +310,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
-    logging.disable(logging.WARNING)  # PyKEEN's advice about graphics cards
+    logging.getLogger("pykeen").setLevel(logging.ERROR)  # its advice about graphics cards
     warnings.filterwarnings("ignore", module="pykeen")
     graph = Graph.read(options.data) if options.data else Graph.random(seed=options.seed)
     answer = run(

@@ -83,7 +83,9 @@ def _node(node: Node) -> str:
     if "Entity" in node.labels:
         types = [name for name in node.labels if name != "Entity"]
         # The finest type stands first in `types`; labels have no order.
-        finest = next(iter(properties.get("types") or types), "")
+        # A property of that name may hold anything where the graph is not ours.
+        stored = properties.get("types")
+        finest = next(iter(stored if isinstance(stored, list | tuple) and stored else types), "")
         name = clean(str(properties.get("name", properties.get("id", ""))))
         return f"{name} ({clean(str(finest))})" if finest else name
     for key in ("lexical", "title", "uri", "harvester"):

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retrieval.errors import QueryShapeError
+from retrieval.heads.base import rows_of
 from retrieval.known_links import KnownLinks, with_inverses
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ class Contrastive:
         targets = torch.from_numpy(links[:, 2].copy())
         sources = torch.from_numpy(links[:, 0].copy())
         rows = torch.arange(len(links))
-        queries = head.queries(vectors[sources], torch.from_numpy(links[:, 1].copy()))
+        asking = rows_of(vectors, sources)
+        queries = head.queries(asking, torch.from_numpy(links[:, 1].copy()))
         # Scaled before anything is masked: the gradient of 1/τ at −∞ would be 0 · ∞.
         scale = self._scale.exp()
         scores = head.scores(queries, head.candidates(vectors)) * scale

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.errors import QueryShapeError
+from retrieval.heads.base import rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,11 +113,12 @@ class Margin:
         heads, tails = self._corrupted(triples)
         own = torch.from_numpy(triples)
         relations = own[:, 1]
-        true = head.score(vectors[own[:, 0]], relations, vectors[own[:, 2]])
+        true_heads, true_tails = rows_of(vectors, own[:, 0]), rows_of(vectors, own[:, 2])
+        true = head.score(true_heads, relations, true_tails)
         false = head.score(
-            vectors[torch.from_numpy(heads)],
+            rows_of(vectors, torch.from_numpy(heads)),
             relations[:, None].expand(heads.shape),
-            vectors[torch.from_numpy(tails)],
+            rows_of(vectors, torch.from_numpy(tails)),
         )
         gaps = self.options.margin - true[:, None] + false
         losses = functional.softplus(gaps) if self.options.soft else functional.relu(gaps)
@@ -129,11 +131,11 @@ class Margin:
         else:
             value = losses.mean()
         if self.options.regularisation:
-            of_relations = next(iter(head.parameters().values()))[relations]
+            of_relations = rows_of(next(iter(head.parameters().values())), relations)
             squares = (
-                vectors[own[:, 0]].square().mean()
+                true_heads.square().mean()
                 + of_relations.square().mean()
-                + vectors[own[:, 2]].square().mean()
+                + true_tails.square().mean()
             )
             value = value + self.options.regularisation * squares / 3
         return value

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from retrieval.errors import QueryShapeError
-from retrieval.heads.base import StoredHead
+from retrieval.heads.base import StoredHead, rows_of
 from retrieval.kernels import Kernel
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Affine(StoredHead):
         from torch.nn import functional
 
         scale, offset = self._parameters["scale"], self._parameters["offset"]
-        moved = sources * scale[relations] + offset[relations]
+        moved = sources * rows_of(scale, relations) + rows_of(offset, relations)
         return functional.normalize(moved, dim=-1, eps=SHORTEST)
 
     def scores(self, queries: Tensor, candidates: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from retrieval.errors import QueryShapeError
 from retrieval.heads.affine import INITIAL_SCALE, SHORTEST, Affine
+from retrieval.heads.base import rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +77,7 @@ class LowRank(Affine):
         shape = torch.broadcast_shapes(sources.shape[:-1], relations.shape)  # type: ignore[no-untyped-call]
         flat = sources.expand(*shape, sources.shape[-1]).reshape(-1, sources.shape[-1])
         numbers = relations.expand(shape).reshape(-1)
-        moved = flat * own["scale"][numbers] + own["offset"][numbers]
+        moved = flat * rows_of(own["scale"], numbers) + rows_of(own["offset"], numbers)
         # One product a relation: gathering matrices for each source would be hundreds of MB.
         order = torch.argsort(numbers, stable=True)
         found, counts = torch.unique_consecutive(numbers[order], return_counts=True)
