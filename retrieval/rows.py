@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +40,7 @@ def comparable(vectors: npt.ArrayLike, *, dim: int, similarity: Similarity) -> V
     return np.ascontiguousarray(vectors) if similarity == "dot" else unit(vectors)
 
 
-def one_id_each(ids: Sequence[str], vectors: Vectors) -> None:
+def one_id_each(ids: Sequence[str], vectors: Sized) -> None:
     """Check that every vector has an id of its own.
 
     Raises:
