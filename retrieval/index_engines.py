@@ -16,7 +16,7 @@ the nodes it passes, may hold none of them. So it looks wider until there are en
 few allowed vectors are compared one by one from the start.
 
 Bounded memory: cells are learned from a sample of `SAMPLE` vectors a cell, and vectors are read in
-blocks of `BLOCK`, so that a memory map can be indexed that is larger than memory.
+blocks, so that a memory map can be indexed that is larger than memory.
 
 Sources: Jégou, Douze, Schmid, "Product quantization for nearest neighbor search", PAMI 2011
 (inverted file); Malkov, Yashunin, "Efficient and robust approximate nearest neighbor search using
@@ -26,7 +26,7 @@ hierarchical navigable small world graphs", PAMI 2018. Both as FAISS builds them
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -35,10 +35,11 @@ import numpy as np
 from retrieval.errors import QueryShapeError
 from retrieval.index_devices import Device, DeviceCopy
 from retrieval.ranking import Vectors
+from retrieval.rows import blocks_of
 from retrieval.top_k import best
 from retrieval.triple_data import IntArray
 
-__all__ = ["BLOCK", "Engine", "Kind", "blocks_of", "exact_top"]
+__all__ = ["Engine", "Kind", "checked_kind", "exact_top"]
 
 type Kind = Literal["flat", "ivf-sq8", "hnsw"]
 
@@ -61,9 +62,6 @@ LEAST_A_CELL: Final = 39
 #: is a vector less its cell's centre; centres fit their sample better than later vectors, and what
 #: is out of range is cut off.
 MARGIN: Final = 0.25
-
-#: Vectors read, scored or added at a time: 32 MB of 128 dimensions.
-BLOCK: Final = 65_536
 
 #: Allowed vectors up to which each is compared.
 FEW: Final = 1_024
@@ -182,16 +180,33 @@ class Engine:
     ) -> tuple[Vectors, IntArray]:
         """Return scores and numbers [q, k] of the nearest, best first.
 
+        Of equal ones at the end of the list `flat` takes the least numbers.
+
         Args:
             queries: [q, dim].
             k: number of answers, at most as many as may be answered.
             allowed: numbers to choose from; all that are not gone, if not given.
             setting: in place of the engine's own.
         """
+        if self.kind != "flat":
+            return self._wide_enough(queries, k, allowed, setting or self.setting)
+        # FAISS drops any of those that are equal at the end of the list; one more shows whether
+        # there are some.
+        asked = min(k + 1, len(self) if allowed is None else len(allowed))
+        scores, numbers = self._wide_enough(queries, asked, allowed, 0)
+        if asked > k and len(tied := np.flatnonzero(scores[:, k - 1] == scores[:, k])):
+            left = self.numbers() if allowed is None else np.sort(allowed)
+            scores[tied, :k], numbers[tied, :k] = exact_top(queries[tied], left, self.take, k)
+        return scores[:, :k], numbers[:, :k]
+
+    def _wide_enough(
+        self, queries: Vectors, k: int, allowed: IntArray | None, wide: int
+    ) -> tuple[Vectors, IntArray]:
+        """Return scores and numbers [q, k], looking wider while there are too few."""
         faiss = _faiss()
-        wide = max(1, setting or self.setting)
         if self.kind == "hnsw":  # the walk keeps what lives, so it must pass more to keep as many
             wide = min(self.width, wide * int(self._index.ntotal) // max(1, len(self)))
+        wide = max(1, wide)
         if allowed is not None:
             if self.kind != "flat" and len(allowed) <= FEW:
                 return exact_top(queries, allowed, self.take, k)
@@ -317,12 +332,6 @@ def exact_top(queries: Vectors, numbers: IntArray, take: Take, k: int) -> tuple[
             )
             scores[at] = row[top]
     return scores, found
-
-
-def blocks_of(count: int) -> Iterator[IntArray]:
-    """Yield the rows 0..count − 1 in blocks of `BLOCK`."""
-    for start in range(0, count, BLOCK):
-        yield np.arange(start, min(start + BLOCK, count))
 
 
 def cells_for(count: int) -> int:

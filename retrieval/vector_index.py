@@ -35,10 +35,10 @@ import numpy.typing as npt
 from retrieval.errors import ModelFileError, QueryShapeError
 from retrieval.files import replaced
 from retrieval.index_devices import Device
-from retrieval.index_engines import BLOCK, Engine, Kind, blocks_of, checked_kind
+from retrieval.index_engines import Engine, Kind, checked_kind
 from retrieval.index_tuning import Tuning, tune
 from retrieval.ranking import Vectors
-from retrieval.rows import Similarity, comparable, one_id_each
+from retrieval.rows import ComparableRows, Similarity, blocks_of, comparable, one_id_each
 from retrieval.triple_data import IntArray
 
 __all__ = ["VectorIndex"]
@@ -131,7 +131,7 @@ class VectorIndex:
         Raises:
             QueryShapeError: if shapes do not fit, an id comes twice, or a value is not finite.
         """
-        rows = _Rows(vectors, dim=self.dim, similarity=self.similarity)
+        rows = ComparableRows(vectors, dim=self.dim, similarity=self.similarity)
         one_id_each(ids, rows)
         if not len(ids):
             return
@@ -176,7 +176,7 @@ class VectorIndex:
     ) -> list[tuple[str, float]]:
         """Return the `k` nearest (id, similarity), best first, equal ones in order of id.
 
-        Of equal ones at the end of the list those that came first are taken.
+        Of equal ones at the end of the list those that came first are taken, if it is exact.
 
         Args:
             query: [dim].
@@ -306,7 +306,11 @@ class VectorIndex:
         return LEAST_TRAINED if self.option == "ivf-sq8" else float("inf")
 
     def _rebuild(
-        self, kind: Kind, old: IntArray, new: IntArray | None = None, rows: _Rows | None = None
+        self,
+        kind: Kind,
+        old: IntArray,
+        new: IntArray | None = None,
+        rows: ComparableRows | None = None,
     ) -> None:
         """Build the engine again from what it holds and from new vectors."""
         engine = self._engine
@@ -326,37 +330,6 @@ class VectorIndex:
             setting=self._setting if kind == engine.kind else 0,
             device=self.device,
         )
-
-
-class _Rows:
-    """Vectors as they are compared, read when they are asked for.
-
-    Raises:
-        QueryShapeError: another shape, or a value that is not finite; all are looked at.
-    """
-
-    def __init__(self, vectors: npt.ArrayLike, *, dim: int, similarity: Similarity) -> None:
-        self._dim, self._similarity = dim, similarity
-        held = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors, np.float32)
-        self._comparable = held.ndim != 2 or len(held) <= BLOCK
-        self._held: npt.NDArray[Any] = self._scaled(held) if self._comparable else held
-        if not self._comparable:
-            for part in blocks_of(len(held)):
-                self._scaled(held[part[0] : part[-1] + 1])
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def take(self, places: IntArray) -> Vectors:
-        """Return the vectors of some rows, ascending."""
-        if self._comparable:
-            return np.ascontiguousarray(self._held[places])
-        whole = len(places) and places[-1] - places[0] == len(places) - 1
-        found = self._held[places[0] : places[-1] + 1] if whole else self._held[places]
-        return self._scaled(found)
-
-    def _scaled(self, vectors: npt.ArrayLike) -> Vectors:
-        return comparable(vectors, dim=self._dim, similarity=self._similarity)
 
 
 def _digest(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval import index_engines
+from retrieval import index_engines, rows
 from retrieval.index_engines import SAMPLE, Engine, cells_for, exact_top
 
 
@@ -17,7 +17,7 @@ def vectors(count: int, dim: int = 8) -> np.ndarray:
 
 @pytest.mark.parametrize("block", [1, 3, 7, 100])
 def test_the_best_of_blocks_are_the_best_of_all(block: int, monkeypatch) -> None:
-    monkeypatch.setattr(index_engines, "BLOCK", block)
+    monkeypatch.setattr(rows, "BLOCK", block)
     random = np.random.default_rng(0)
     held = random.integers(-2, 3, (20, 3)).astype(np.float32)  # small numbers: many ties
     queries = random.integers(-2, 3, (5, 3)).astype(np.float32)
@@ -38,12 +38,12 @@ def test_fewer_than_asked_are_filled_up() -> None:
 
 @pytest.mark.parametrize("kind", ["flat", "ivf-sq8", "hnsw"])
 def test_building_reads_a_block_at_a_time(kind, monkeypatch) -> None:
-    monkeypatch.setattr(index_engines, "BLOCK", 50)
+    monkeypatch.setattr(rows, "BLOCK", 50)
     held, taken = vectors(400), []
 
-    def take(rows: np.ndarray) -> np.ndarray:
-        taken.append(len(rows))
-        return held[rows]
+    def take(places: np.ndarray) -> np.ndarray:
+        taken.append(len(places))
+        return held[places]
 
     engine = Engine.built(kind, np.arange(400), take, dim=8)
     assert max(taken) == 50
@@ -54,9 +54,9 @@ def test_cells_are_learned_from_a_sample(monkeypatch) -> None:
     monkeypatch.setattr(index_engines, "SAMPLE", 4)
     held, taken = vectors(400), []
 
-    def take(rows: np.ndarray) -> np.ndarray:
-        taken.append(len(rows))
-        return held[rows]
+    def take(places: np.ndarray) -> np.ndarray:
+        taken.append(len(places))
+        return held[places]
 
     Engine.built("ivf-sq8", np.arange(400), take, dim=8)
     assert taken == [4 * 10, 400]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval import index_engines, vector_index
+from retrieval import rows, vector_index
 from retrieval.errors import ModelFileError, QueryShapeError
 from retrieval.vector_index import VectorIndex
 
@@ -94,6 +94,26 @@ def test_the_zero_vector_is_near_to_nothing() -> None:
     index = VectorIndex(dim=2)
     index.add(["none", "some"], np.array([[0, 0], [-1, 0]], np.float32))
     assert index.search(np.array([1, 0], np.float32), k=2) == [("none", 0.0), ("some", -1.0)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(-1, 2), min_size=1, max_size=30),
+    st.integers(1, 12),
+    st.sets(st.integers(0, 29)),
+)
+def test_of_equal_ones_those_that_came_first_are_taken(values, k: int, chosen) -> None:
+    index = VectorIndex(dim=1, similarity="dot")
+    ids = [f"e_{99 - at}" for at in range(len(values))]  # the order of ids is another one
+    index.add(ids, np.array(values, np.float32)[:, None])
+    allowed = [ids[at] for at in sorted(chosen) if at < len(ids)]
+    for among in (None, allowed):
+        left = [at for at, id in enumerate(ids) if among is None or id in among]
+        best = sorted(left, key=lambda at: (-values[at], at))[:k]
+        expected = sorted(
+            ((ids[at], float(values[at])) for at in best), key=lambda a: (-a[1], a[0])
+        )
+        assert index.search(np.ones(1, np.float32), k=k, allowed=among) == expected
 
 
 def test_an_empty_index_and_an_empty_choice_answer_nothing() -> None:
@@ -242,8 +262,7 @@ def test_a_memory_map_is_read_in_blocks_and_equals_one_array(
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     index, whole = (VectorIndex(dim=16, kind=kind) for _ in range(2))
     whole.add(ids, np.array(mapped))
-    monkeypatch.setattr(index_engines, "BLOCK", 700)
-    monkeypatch.setattr(vector_index, "BLOCK", 700)
+    monkeypatch.setattr(rows, "BLOCK", 700)
     index.add(ids, mapped)
     np.testing.assert_allclose(index.vectors(ids), whole.vectors(ids), atol=1e-6)
     if kind != "hnsw":  # its graph depends on what is added at once
