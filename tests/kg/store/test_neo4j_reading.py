@@ -57,7 +57,7 @@ def _operators(driver: Driver, statement: str) -> list[str]:
 def test_no_statement_scans_but_the_few_that_may(graph: GraphStore, neo4j_driver: Driver) -> None:
     """On a small graph, where the server would rather scan: its plans are kept while it grows."""
     fill(graph, first_batch(), *random_batches(3))
-    # Waits for the statistics of the indexes, which a busy server gathers late, and clears its plans.
+    # Waits for the statistics of indexes, which a busy server gathers late, and clears plans.
     neo4j_driver.execute_query("CALL db.prepareForReplanning(60)")
     statements = all_statements()
     for type in ("MENTIONS", "STATES"):
