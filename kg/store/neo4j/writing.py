@@ -149,7 +149,8 @@ class Writer:
         def lease(work: Work) -> Claim:
             hold(work, "leases")
             leases, finished = work.one(removing.CLAIMED, rows=[rows.task_id(t) for t in tasks])
-            held = {id: (holder, end) for id, holder, end in leases}
+            # A lease that its owner ends between being found and being read has no values any more.
+            held = {id: (holder, end) for id, holder, end in leases if holder and end is not None}
             done, clock = set(finished), time.time()
             answer: dict[str, list[Task]] = {"granted": [], "done": [], "busy": []}
             for task in tasks:

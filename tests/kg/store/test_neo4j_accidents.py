@@ -22,7 +22,7 @@ from kg.records import (
     Chunk,
     Mention,
 )
-from kg.store.cypher import writing
+from kg.store.cypher import removing, writing
 from kg.store.cypher.names import Put
 from kg.store.neo4j.work import Work
 from kg.store.protocol import GraphStore
@@ -112,6 +112,18 @@ def test_rows_whose_ends_are_gone_are_an_error_with_their_ids(
     with pytest.raises(StoreError, match=chunk.id):
         graph.write(batch, run=run)
     assert not list(graph.written("mention", id=batch.mentions[0].id))
+
+
+@pytest.mark.parametrize("left", ["[id, null, null]", "[id, 'other', null]"])
+def test_a_lease_that_ends_while_it_is_read_is_free(
+    graph: GraphStore, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """A node that another transaction deletes is still found, but its properties are null."""
+    graph.begin_run(CONFIG)
+    tasks = first_batch().tasks
+    statement = f"UNWIND $rows AS id RETURN collect({left}) AS leases, [] AS done"
+    monkeypatch.setattr(removing, "CLAIMED", statement)
+    assert graph.claim(tasks, owner="me").granted == tasks
 
 
 def test_a_passing_failure_is_tried_again_and_counted(
